@@ -1,0 +1,284 @@
+"""The interface of a storage, and the notebook-level service written once on top of it."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, BinaryIO, ClassVar, Literal, TypeAlias, final
+from urllib.parse import SplitResult
+
+from traitlets import MetaHasTraits
+from traitlets.config import LoggingConfigurable
+
+from .errors import AlreadyExistsError, NotFoundError, NotSupportedError, PreconditionError
+from .metadata import stamp
+from .paths import RESERVED_PREFIX, as_prefix
+from .types import (
+    ByteRange,
+    Capabilities,
+    IfMatch,
+    ListPage,
+    NotebookInfo,
+    ObjectMeta,
+    ObjectReader,
+    Version,
+    WriteCondition,
+)
+
+NOTEBOOK_CONTENT_TYPE = "application/x-ipynb+json"
+_DELETES_AT_ONCE = 16
+
+Recalled: TypeAlias = ObjectMeta | Literal[False] | None
+"""What is remembered of a path: its metadata, False (known to be absent), None (nothing)."""
+
+
+class MultipartUpload(abc.ABC):
+    """An object that is being written in parts; it appears, whole, with `complete`.
+
+    Used as an async context manager, it is aborted on the way out unless it was completed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._ended = False
+
+    @abc.abstractmethod
+    async def upload_part(self, number: int, data: bytes) -> None:
+        """Send part `number` (from 1; may be sent again, in any order, several at once)."""
+
+    @abc.abstractmethod
+    async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
+        """Join the parts by number and let the object appear; errors as for `put`."""
+
+    @abc.abstractmethod
+    async def abort(self) -> None:
+        """Give up and free what the parts take; idempotent, nothing becomes visible."""
+
+    async def __aenter__(self) -> MultipartUpload:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.abort()
+
+
+class _AbstractTraitsMeta(MetaHasTraits, abc.ABCMeta):
+    """traitlets and abc each bring a metaclass; a class with both needs one of both."""
+
+
+class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
+    """One store of objects under paths.
+
+    A provider implements the abstract primitives; the notebook-level methods are final.
+    Every failure is a `StorageError`. Nothing touches the network before the first call;
+    clients belong to the running event loop and are closed by `aclose`. Paths are relative
+    to the storage, ``/``-separated, without a leading ``/``; only the marker of a folder
+    ends in ``/``.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """URL schemes that this provider answers to, the canonical one first."""
+
+    @classmethod
+    def options_from_url(cls, url: SplitResult) -> dict[str, Any]:
+        """Trait values that a storage URL stands for, the prefix as ``prefix``.
+
+        ``bucket`` is the URL's authority by default and the rest of it the prefix.
+        Raises `ConfigurationError` with one sentence where the URL cannot be meant so.
+        """
+        return {"bucket": url.netloc, "prefix": url.path.strip("/")}
+
+    @classmethod
+    def options_from_environment(cls, environ: Mapping[str, str]) -> dict[str, Any]:
+        """Trait values found in environment variables, the prefix as ``prefix``."""
+        del environ
+        return {}
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """The storage URL, without credentials, for logs and for people."""
+
+    @property
+    @abc.abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this storage can honour."""
+
+    @abc.abstractmethod
+    async def head(self, path: str) -> ObjectMeta:
+        """The metadata of an object; `NotFoundError`."""
+
+    @abc.abstractmethod
+    def get(
+        self,
+        path: str,
+        *,
+        byte_range: ByteRange | None = None,
+        if_match: Version | None = None,
+        if_none_match: Version | None = None,
+    ) -> AbstractAsyncContextManager[ObjectReader]:
+        """Open an object for reading; metadata and bytes are of one version.
+
+        Errors, all on entering: `NotFoundError`, `PreconditionError` (`if_match` names
+        another version), `NotModifiedError` (`if_none_match` names this one). A range that
+        begins at or after the end gives no bytes; one that ends after it is cut.
+        """
+
+    @abc.abstractmethod
+    async def put(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        condition: WriteCondition | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectMeta:
+        """Write an object, all or nothing, and return its new metadata.
+
+        The answer equals a later `head`, to the last digit of `last_modified`. `metadata`
+        keys are lower-case identifiers, values printable ASCII. Without a condition an
+        existing object is replaced. Errors: `AlreadyExistsError`, `PreconditionError`,
+        `TooLargeError`, `InvalidPathError`.
+        """
+
+    @abc.abstractmethod
+    async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
+        """Delete an object; one that is missing already is no error unless `condition` is given."""
+
+    @abc.abstractmethod
+    def list_pages(
+        self,
+        prefix: str,
+        *,
+        delimiter: str | None = "/",
+        start_after: str | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[ListPage]:
+        """All objects whose path starts with `prefix`, page by page.
+
+        With a delimiter, those that have one after the prefix are folded into `prefixes`
+        (each once in the whole listing, ending in the delimiter); with None all are listed.
+        `start_after` leaves out paths up to and including it (`NotSupportedError` where
+        listings are not ordered). `page_size` is a hint. Nothing found: no page, or an
+        empty one. The marker of the folder itself (path equal to `prefix`) is listed.
+        """
+
+    @abc.abstractmethod
+    async def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        condition: WriteCondition | None = None,
+        source_version: Version | None = None,
+    ) -> ObjectMeta:
+        """Copy bytes, content type and metadata within the store; returns the target's metadata.
+
+        `condition` is on the target; `source_version` makes it a `PreconditionError` if
+        the source is no longer that version. A missing source is `NotFoundError`. Content
+        type and hash of the answer may be None, and its `last_modified` the store's time,
+        where they would cost a request.
+        """
+
+    @abc.abstractmethod
+    async def create_multipart_upload(
+        self,
+        path: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MultipartUpload:
+        """Begin an upload in parts; `NotSupportedError` without the capability."""
+
+    async def delete_many(
+        self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
+    ) -> None:
+        """Delete all of `paths`, each as `delete` does, those in `versions` only at that version.
+
+        Every path is tried; then the first error, if any, is raised.
+        """
+        limit = asyncio.Semaphore(_DELETES_AT_ONCE)
+        expected = versions or {}
+
+        async def one(path: str) -> None:
+            async with limit:
+                version = expected.get(path)
+                await self.delete(path, condition=None if version is None else IfMatch(version))
+
+        results = await asyncio.gather(*map(one, paths), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def get_presigned_url(
+        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+    ) -> str:
+        """A URL with which anybody may read (or write) the object for `expires_in` seconds."""
+        raise NotSupportedError(
+            f"{type(self).__name__} has no presigned URLs; use a cloud storage for them.", path=path
+        )
+
+    async def aclose(self) -> None:
+        """Close all clients; idempotent. The storage may be used again afterwards."""
+
+    def recall(self, path: str) -> Recalled:
+        """What our own last read or write of `path`, a moment ago, showed; no request is made.
+
+        Good enough to answer a question that follows from it at once (does it exist?),
+        never in place of a look that a person relies on. A provider remembers nothing.
+        """
+        return None
+
+    def recall_folder(self, folder: str, *, max_age: float | None = None) -> bool | None:
+        """As `recall`, whether a folder exists; from a listing at most `max_age` seconds old."""
+        return None
+
+    @final
+    async def list_notebooks(self, prefix: str = "") -> list[NotebookInfo]:
+        """All ``*.ipynb`` objects below a folder, however deep, sorted by path."""
+        found: list[NotebookInfo] = []
+        async for page in self.list_pages(as_prefix(prefix), delimiter=None):
+            found += [
+                {"path": meta.path, "last_modified": meta.last_modified, "size": meta.size}
+                for meta in page.objects
+                if meta.path.endswith(".ipynb") and not meta.path.startswith(RESERVED_PREFIX)
+            ]
+        return sorted(found, key=lambda info: info["path"])
+
+    @final
+    async def read_notebook(self, path: str) -> BinaryIO:
+        """The notebook's bytes as a binary stream positioned at 0; `NotFoundError`."""
+        async with self.get(path) as reader:
+            return io.BytesIO(await reader.read())
+
+    @final
+    async def write_notebook(self, path: str, content: BinaryIO) -> str:
+        """Write what `content` holds from its position on, replacing; returns `path`."""
+        data = await asyncio.to_thread(content.read)
+        metadata = await asyncio.to_thread(stamp, data)
+        await self.put(path, data, content_type=NOTEBOOK_CONTENT_TYPE, metadata=metadata)
+        return path
+
+    @final
+    async def delete_notebook(self, path: str) -> None:
+        """Delete a notebook; a missing one is no error."""
+        await self.delete(path)
+
+    @final
+    async def check_condition(self, path: str, condition: WriteCondition) -> None:
+        """Check a write condition by a `head`: the fallback for a store that ignores it.
+
+        Between this look and the write another writer can come.
+        """
+        try:
+            found: ObjectMeta | None = await self.head(path)
+        except NotFoundError:
+            found = None
+        if isinstance(condition, IfMatch):
+            if found is None or found.version != condition.version:
+                raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
+        elif found is not None:
+            raise AlreadyExistsError(f"{path!r} exists already.", path=path)

@@ -1,0 +1,248 @@
+"""The reference provider: objects in the memory of this process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import SplitResult
+
+from traitlets import Int
+
+from .base import BaseStorageService, MultipartUpload
+from .errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    NotModifiedError,
+    PreconditionError,
+    StorageError,
+)
+from .metadata import MTIME, parse_hash, parse_mtime
+from .paths import check_path
+from .types import (
+    ByteRange,
+    Capabilities,
+    IfAbsent,
+    IfMatch,
+    ListPage,
+    ObjectMeta,
+    ObjectReader,
+    Version,
+    WriteCondition,
+)
+
+_CHUNK_SIZE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    meta: ObjectMeta
+    data: bytes
+
+
+class MemoryStorage(BaseStorageService):
+    """Objects in a dictionary, gone with the process. For tests, demos and as the reference."""
+
+    schemes = ("memory",)
+
+    page_size = Int(1000, min=1, config=True, help="Entries per page of a listing.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._objects: dict[str, _Stored] = {}
+        self._versions = itertools.count(1)
+
+    @classmethod
+    def options_from_url(cls, url: SplitResult) -> dict[str, Any]:
+        return {"prefix": (url.netloc + url.path).strip("/")}
+
+    @property
+    def url(self) -> str:
+        return "memory://"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    def _find(self, path: str) -> _Stored:
+        check_path(path)
+        try:
+            return self._objects[path]
+        except KeyError:
+            raise NotFoundError(f"{path!r} does not exist.", path=path) from None
+
+    def _check(self, path: str, condition: WriteCondition | None) -> None:
+        check_path(path)
+        current = self._objects.get(path)
+        if isinstance(condition, IfAbsent) and current is not None:
+            raise AlreadyExistsError(f"{path!r} exists already.", path=path)
+        if isinstance(condition, IfMatch) and (
+            current is None or current.meta.version != condition.version
+        ):
+            raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
+
+    async def head(self, path: str) -> ObjectMeta:
+        return self._find(path).meta
+
+    def get(
+        self,
+        path: str,
+        *,
+        byte_range: ByteRange | None = None,
+        if_match: Version | None = None,
+        if_none_match: Version | None = None,
+    ) -> AbstractAsyncContextManager[ObjectReader]:
+        return self._open(path, byte_range, if_match, if_none_match)
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        path: str,
+        byte_range: ByteRange | None,
+        if_match: Version | None,
+        if_none_match: Version | None,
+    ) -> AsyncIterator[ObjectReader]:
+        stored = self._find(path)
+        if if_match is not None and if_match != stored.meta.version:
+            raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
+        if if_none_match is not None and if_none_match == stored.meta.version:
+            raise NotModifiedError(f"{path!r} has not changed.", path=path)
+        data = stored.data
+        if byte_range is not None:
+            data = data[byte_range.start : byte_range.stop]
+        yield ObjectReader(stored.meta, _chunks(data))
+
+    async def put(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        condition: WriteCondition | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectMeta:
+        self._check(path, condition)
+        kept = dict(metadata or {})
+        meta = ObjectMeta(
+            path=path,
+            size=len(data),
+            last_modified=parse_mtime(kept.get(MTIME)) or datetime.now(timezone.utc),
+            version=self._next_version(),
+            content_type=content_type,
+            content_hash=parse_hash(kept),
+        )
+        self._objects[path] = _Stored(meta, bytes(data))
+        return meta
+
+    def _next_version(self) -> Version:
+        return Version(str(next(self._versions)))
+
+    async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
+        self._check(path, condition)
+        self._objects.pop(path, None)
+
+    async def list_pages(
+        self,
+        prefix: str,
+        *,
+        delimiter: str | None = "/",
+        start_after: str | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[ListPage]:
+        entries = self._entries(prefix, delimiter, start_after)
+        size = min(page_size or self.page_size, self.page_size)
+        while batch := list(itertools.islice(entries, size)):
+            yield ListPage(
+                objects=tuple(entry for entry in batch if isinstance(entry, ObjectMeta)),
+                prefixes=tuple(entry for entry in batch if isinstance(entry, str)),
+            )
+
+    def _entries(
+        self, prefix: str, delimiter: str | None, start_after: str | None
+    ) -> Iterator[ObjectMeta | str]:
+        matching = [path for path in self._objects if path.startswith(prefix)]
+        folded = ""
+        for path in sorted(matching, key=lambda path: path.encode()):
+            if start_after is not None and path.encode() <= start_after.encode():
+                continue
+            if folded and path.startswith(folded):
+                continue
+            rest = path[len(prefix) :]
+            if delimiter is not None and delimiter in rest:
+                folded = prefix + rest[: rest.index(delimiter) + len(delimiter)]
+                yield folded
+            elif path in self._objects:
+                yield self._objects[path].meta
+
+    async def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        condition: WriteCondition | None = None,
+        source_version: Version | None = None,
+    ) -> ObjectMeta:
+        stored = self._find(source)
+        if source_version is not None and stored.meta.version != source_version:
+            raise PreconditionError(f"{source!r} was changed meanwhile.", path=source)
+        self._check(target, condition)
+        meta = replace(stored.meta, path=target, version=self._next_version())
+        self._objects[target] = _Stored(meta, stored.data)
+        return meta
+
+    async def create_multipart_upload(
+        self,
+        path: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MultipartUpload:
+        check_path(path)
+        return _MemoryUpload(self, path, content_type, metadata)
+
+
+class _MemoryUpload(MultipartUpload):
+    def __init__(
+        self,
+        storage: MemoryStorage,
+        path: str,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+    ) -> None:
+        super().__init__(path)
+        self._storage = storage
+        self._content_type = content_type
+        self._metadata = metadata
+        self._parts: dict[int, bytes] = {}
+
+    async def upload_part(self, number: int, data: bytes) -> None:
+        if self._ended:
+            raise NotFoundError(f"The upload of {self.path!r} has ended.", path=self.path)
+        self._parts[number] = bytes(data)
+
+    async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
+        if self._ended:
+            raise NotFoundError(f"The upload of {self.path!r} has ended.", path=self.path)
+        if not self._parts:
+            raise StorageError(f"The upload of {self.path!r} has no part.", path=self.path)
+        meta = await self._storage.put(
+            self.path,
+            b"".join(self._parts[number] for number in sorted(self._parts)),
+            condition=condition,
+            content_type=self._content_type,
+            metadata=self._metadata,
+        )
+        self._ended = True
+        return meta
+
+    async def abort(self) -> None:
+        self._ended = True
+        self._parts.clear()
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _CHUNK_SIZE):
+        yield data[start : start + _CHUNK_SIZE]

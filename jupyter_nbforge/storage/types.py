@@ -1,0 +1,127 @@
+"""Values that cross the storage interface: immutable, slotted, free of any SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType, TypeAlias, TypedDict
+
+Version = NewType("Version", str)
+"""Opaque change token of one object (an ETag, a generation). Compare for equality only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentHash:
+    """A digest of an object's bytes.
+
+    `algorithm` is a lower-case name (``sha256``, ``md5``, ``crc32c``), `value` the
+    lower-case hexadecimal digest. Two hashes are comparable only if both fields are.
+    """
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What is known of one stored object without its bytes.
+
+    `path` is relative to the storage's prefix; `size` is in bytes and always that of the
+    whole object. `last_modified` is timezone-aware UTC: the `mtime` kept in the object's
+    metadata where the request showed it, else the store's own time. `content_type` and
+    `content_hash` are None where the request (a listing, say) does not tell them.
+    """
+
+    path: str
+    size: int
+    last_modified: datetime
+    version: Version
+    content_type: str | None = None
+    content_hash: ContentHash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IfAbsent:
+    """Write only where no object exists; else `AlreadyExistsError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """Write only over this version; else, also where nothing exists, `PreconditionError`."""
+
+    version: Version
+
+
+WriteCondition: TypeAlias = IfAbsent | IfMatch
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes `start` (inclusive, from 0) to `stop` (exclusive; None: to the end)."""
+
+    start: int
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise ValueError(f"not a byte range: {self.start} to {self.stop}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of a listing: objects, and with a delimiter the prefixes that end in it."""
+
+    objects: tuple[ObjectMeta, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReader:
+    """An open read: the object's metadata and its bytes (or the range's) in chunks."""
+
+    meta: ObjectMeta
+    chunks: AsyncIterator[bytes]
+
+    async def read(self) -> bytes:
+        """All the remaining bytes."""
+        parts = [chunk async for chunk in self.chunks]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class NotebookInfo(TypedDict):
+    """One notebook of `list_notebooks`; `size` in bytes, `last_modified` aware UTC."""
+
+    path: str
+    last_modified: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can honour. Data, not methods: callers choose before they ask.
+
+    A flag that is False means that the matching option raises `NotSupportedError`; for
+    `conditional_copy` a condition is then met by a look before the copy instead, which
+    leaves a moment in which another writer can come between (the provider logs it once).
+    """
+
+    conditional_put: bool = True
+    conditional_delete: bool = True
+    conditional_copy: bool = True
+    multipart: bool = True
+    presigned_urls: bool = False
+    user_metadata: bool = True
+    """Metadata given to `put` is kept, so `mtime` and `sha256` survive."""
+    ordered_listing: bool = True
+    """Pages come in byte order of the paths, and `start_after` is supported."""
+    file_beside_folder: bool = True
+    """A path `a` and a path `a/b` can exist at once."""
+    min_part_size: int = 1
+    """Bytes; every part of a multipart upload but the last has at least so many."""
+    max_part_size: int = 5 * 2**30
+    max_parts: int = 10_000
+    max_put_size: int = 5 * 2**30
+    """Bytes that one `put` takes; larger objects need a multipart upload."""
+    max_path_bytes: int = 1024
+    """Length of a path in UTF-8, the prefix of the storage included."""
