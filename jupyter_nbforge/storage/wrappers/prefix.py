@@ -55,7 +55,8 @@ class PrefixStorage(WrapperStorage):
     def url(self) -> str:
         if not self._root:
             return self.inner.url
-        return f"{self.inner.url.rstrip('/')}/{self._root.rstrip('/')}"
+        inner = self.inner.url
+        return (inner if inner.endswith("/") else inner + "/") + self._root.rstrip("/")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -255,10 +256,10 @@ class PrefixStorage(WrapperStorage):
         self._reported.add(prefix)
         self.log.log(
             level,
-            "%d names below %s/%s are not shown because they are no valid path, for example %r.",
+            "%d names in %r of %s are not shown because they are no valid path, for example %r.",
             len(left_out),
-            self.url.rstrip("/"),
             prefix,
+            self.url,
             left_out[0],
         )
 
