@@ -1,0 +1,261 @@
+"""Checkpoints in the store itself: made, restored, moved by copies on the server's side.
+
+The checkpoints of ``a/b.ipynb`` are the objects ``.nbforge/checkpoints/a/b.ipynb/<id>``.
+There is a fixed number of slots; a new checkpoint takes a free slot, or else the place of
+the oldest, so that keeping the number bounded costs no request of its own. Its time is the
+store's time of the copy. A later copy would change that, so a checkpoint that moves with
+its file carries its time in its id from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from cachetools import LRUCache
+from jupyter_server.services.contents.checkpoints import AsyncCheckpoints
+from tornado.web import HTTPError
+from traitlets import Int
+
+from ..storage.base import BaseStorageService
+from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError
+from ..storage.paths import RESERVED_PREFIX, name_of
+from ..storage.types import IfAbsent, IfMatch, ObjectMeta, Version, WriteCondition
+from .errors import http_errors
+from .models import EPOCH, Model, api_path
+
+if TYPE_CHECKING:
+    from .manager import NBForgeContentsManager
+
+CHECKPOINTS_PREFIX = RESERVED_PREFIX + "checkpoints/"
+_ID = re.compile(r"checkpoint-(?P<slot>[1-9][0-9]{0,3})(?:-(?P<time>[0-9]{1,15}))?", re.ASCII)
+_REMEMBERED = 4096
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One checkpoint of a file; `made_from` is the file's version, where we made it ourselves."""
+
+    id: str
+    last_modified: datetime
+    version: Version
+    made_from: Version | None = None
+
+    @property
+    def slot(self) -> int:
+        match = _ID.fullmatch(self.id)
+        return int(match["slot"]) if match else 0
+
+    def model(self) -> Model:
+        return {"id": self.id, "last_modified": self.last_modified}
+
+
+def checkpoints_prefix(path: str) -> str:
+    """Where the checkpoints of a file lie, and of all files in a folder."""
+    return f"{CHECKPOINTS_PREFIX}{path}/"
+
+
+def _from_object(meta: ObjectMeta) -> Checkpoint | None:
+    match = _ID.fullmatch(name_of(meta.path))
+    if match is None:
+        return None
+    moment = meta.last_modified
+    if match["time"]:
+        moment = EPOCH + timedelta(milliseconds=int(match["time"]))
+    return Checkpoint(match[0], moment, meta.version)
+
+
+def _with_time(checkpoint: Checkpoint) -> str:
+    millis = (checkpoint.last_modified - EPOCH) // timedelta(milliseconds=1)
+    return f"checkpoint-{checkpoint.slot}-{max(millis, 0)}"
+
+
+class NBForgeCheckpoints(AsyncCheckpoints):
+    """Checkpoints kept beside the files, under a hidden prefix of the same storage."""
+
+    max_checkpoints = Int(
+        5,
+        min=1,
+        max=9999,
+        config=True,
+        help="How many checkpoints a file keeps; one more takes the place of the oldest.",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._known: LRUCache[str, tuple[Checkpoint, ...]] = LRUCache(_REMEMBERED)
+
+    @property
+    def _manager(self) -> NBForgeContentsManager:
+        return cast("NBForgeContentsManager", self.parent)
+
+    @property
+    def _storage(self) -> BaseStorageService:
+        storage: BaseStorageService = self._manager.storage
+        return storage
+
+    # Jupyter's interface
+
+    async def create_checkpoint(self, contents_mgr: Any, path: str) -> Model:
+        """Keep the file as it is now; returns the new checkpoint's model."""
+        path = api_path(path)
+        with http_errors():
+            recalled = self._storage.recall(path)
+            for checkpoint in self._known.get(path, ()):
+                if recalled and recalled.version == checkpoint.made_from:
+                    return checkpoint.model()
+            return (await self._create(path, recalled.version if recalled else None)).model()
+
+    async def list_checkpoints(self, path: str) -> list[Model]:
+        """The models of a file's checkpoints, the oldest first."""
+        path = api_path(path)
+        with http_errors():
+            return [checkpoint.model() for checkpoint in await self._list(path)]
+
+    async def restore_checkpoint(self, contents_mgr: Any, checkpoint_id: str, path: str) -> None:
+        """Put the checkpoint in the file's place."""
+        path = api_path(path)
+        key = self._key(checkpoint_id, path)
+        self.log.debug("Restoring %s from checkpoint %s", path, checkpoint_id)
+        with http_errors():
+            try:
+                await self._storage.copy(key, path)
+            except NotFoundError:
+                raise self._no_such(checkpoint_id, path) from None
+        self._manager.known.forget(path)
+
+    async def rename_checkpoint(self, checkpoint_id: str, old_path: str, new_path: str) -> None:
+        """Move one checkpoint to another file."""
+        source = self._key(checkpoint_id, api_path(old_path))
+        target = self._key(checkpoint_id, api_path(new_path))
+        with http_errors():
+            await self._storage.copy(source, target)
+            await self._storage.delete(source)
+        self._forget(old_path, new_path)
+
+    async def delete_checkpoint(self, checkpoint_id: str, path: str) -> None:
+        """Delete one checkpoint of a file; one that does not exist is a 404."""
+        path = api_path(path)
+        key = self._key(checkpoint_id, path)
+        with http_errors():
+            try:
+                await self._storage.head(key)
+            except NotFoundError:
+                raise self._no_such(checkpoint_id, path) from None
+            await self._storage.delete(key)
+        self._forget(path)
+
+    async def rename_all_checkpoints(self, old_path: str, new_path: str) -> None:
+        """Move all checkpoints of one file to another."""
+        with http_errors():
+            moved = await self.copy_all(api_path(old_path), api_path(new_path))
+            await self._storage.delete_many(moved)
+
+    async def delete_all_checkpoints(self, path: str) -> None:
+        """Delete all checkpoints of a file."""
+        path = api_path(path)
+        with http_errors():
+            checkpoints = self._known.get(path) or await self._list(path)
+            keys = [self._key(checkpoint.id, path) for checkpoint in checkpoints]
+            if keys:
+                await self._storage.delete_many(keys)
+        self._known[path] = ()
+
+    # for the manager
+
+    async def ensure_one(self, path: str, version: Version | None) -> None:
+        """Make the first checkpoint of a file that has none; that it has one is remembered."""
+        known = self._known.get(path)
+        if known is None:
+            known = await self._list(path)
+        if not known:
+            await self._create(path, version)
+
+    async def copy_all(self, old_path: str, new_path: str) -> list[str]:
+        """Copy a file's checkpoints to another; returns the objects that a move deletes."""
+        known = self._known.get(old_path)
+        if known is None:
+            known = await self._list(old_path)
+        pairs = [
+            (self._key(one.id, old_path), self._key(_with_time(one), new_path)) for one in known
+        ]
+        await asyncio.gather(*(self._storage.copy(source, target) for source, target in pairs))
+        self._forget(old_path, new_path)
+        return [source for source, _ in pairs]
+
+    def none_yet(self, path: str) -> None:
+        """Remember that a file which we have just created has no checkpoint."""
+        self._known[path] = ()
+
+    def forget_below(self, folder: str) -> None:
+        """Forget what is known of the files in a folder."""
+        for path in [path for path in self._known if path.startswith(f"{folder}/")]:
+            del self._known[path]
+
+    # how it is done
+
+    def _key(self, checkpoint_id: str, path: str) -> str:
+        if not isinstance(checkpoint_id, str) or not _ID.fullmatch(checkpoint_id):
+            raise self._no_such(checkpoint_id, path)
+        return checkpoints_prefix(path) + checkpoint_id
+
+    def _no_such(self, checkpoint_id: str, path: str) -> HTTPError:
+        return HTTPError(404, f"Checkpoint does not exist: {path}@{checkpoint_id}")
+
+    def _forget(self, *paths: str) -> None:
+        for path in paths:
+            self._known.pop(path, None)
+
+    async def _list(self, path: str) -> tuple[Checkpoint, ...]:
+        ours = {one.version: one for one in self._known.get(path, ())}
+        found: list[Checkpoint] = []
+        async for page in self._storage.list_pages(checkpoints_prefix(path)):
+            listed = (_from_object(meta) for meta in page.objects)
+            found += [ours.get(one.version, one) for one in listed if one is not None]
+        self._known[path] = tuple(sorted(found, key=lambda one: (one.last_modified, one.slot)))
+        return self._known[path]
+
+    async def _create(self, path: str, version: Version | None) -> Checkpoint:
+        known: Sequence[Checkpoint] | None = self._known.get(path)
+        for attempt in range(_ATTEMPTS):
+            if known is None or attempt:
+                known = await self._list(path)
+            try:
+                return await self._fill_slot(path, known, version)
+            except (AlreadyExistsError, PreconditionError):
+                # Another server of the same user took the slot: look again.
+                continue
+        raise HTTPError(409, f"{path} gets checkpoints from elsewhere at this moment; try again.")
+
+    async def _fill_slot(
+        self, path: str, known: Sequence[Checkpoint], version: Version | None
+    ) -> Checkpoint:
+        slot, replaced = self._slot(known)
+        new_id = f"checkpoint-{slot}"
+        condition: WriteCondition = IfAbsent()
+        if replaced is not None and replaced.id == new_id:
+            condition = IfMatch(replaced.version)
+        meta = await self._storage.copy(
+            path,
+            self._key(new_id, path),
+            # Without conditions on a copy the look in their stead is not worth a request here.
+            condition=condition if self._storage.capabilities.conditional_copy else None,
+        )
+        if replaced is not None and replaced.id != new_id:
+            await self._storage.delete(self._key(replaced.id, path))
+        made = Checkpoint(new_id, meta.last_modified, meta.version, version)
+        self._known[path] = (*(one for one in known if one is not replaced), made)
+        return made
+
+    def _slot(self, known: Sequence[Checkpoint]) -> tuple[int, Checkpoint | None]:
+        used = {checkpoint.slot for checkpoint in known}
+        for slot in range(1, self.max_checkpoints + 1):
+            if slot not in used:
+                return slot, None
+        oldest = min(known, key=lambda one: one.last_modified)
+        return oldest.slot, oldest

@@ -1,0 +1,121 @@
+"""The manager's configuration: its traits, its storage, and typed views of what it inherits."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.services.contents.manager import AsyncContentsManager
+from traitlets import Bool, Enum, Float, Instance, Int, TraitError, Unicode, default
+
+from ..storage.base import BaseStorageService
+from ..storage.errors import ConfigurationError
+from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
+from ..storage.options import check_config_names
+from ..storage.wrappers.prefix import PrefixStorage
+from .checkpoints import NBForgeCheckpoints
+from .files import FilesHandler
+from .knowledge import Knowledge
+from .models import Model
+from .uploads import Uploads
+
+
+class ConfiguredContentsManager(AsyncContentsManager):
+    """Everything of the contents manager that is not a gesture of a user."""
+
+    storage_url = Unicode(
+        "",
+        config=True,
+        help="""Where the files are: s3://bucket/prefix, file:///directory or memory://.
+        Options of the provider are traits of its class, e.g. c.S3Storage.endpoint_url.
+        {username} and {NAME} stand for the JupyterHub user and for environment variables.
+        Empty: the environment (STORAGE_PROVIDER, S3_BUCKET, ...), else the server's own
+        root directory.""",
+    )
+    root_dir = Unicode(
+        "/",
+        config=True,
+        help="A folder of the storage to show as the root; nothing outside it is reachable.",
+    )
+    always_delete_dir = Bool(
+        False,
+        config=True,
+        help="""Delete folders that are not empty. There is no trash: what is deleted is gone,
+        unless the store keeps versions.""",
+    )
+    max_copy_folder_size_mb = Int(
+        500, min=0, config=True, help="The largest folder that may be copied, in MiB."
+    )
+    hash_algorithm = Enum(
+        ["sha256"], "sha256", help="Of the hashes that a save keeps in the object's metadata."
+    )
+    upload_idle_seconds = Float(
+        600.0,
+        min=1.0,
+        config=True,
+        help="An upload of which no chunk has come for so long is given up.",
+    )
+    check_at_start = Bool(
+        True,
+        config=True,
+        help="""List the storage once when the server starts, and end the server with one
+        sentence if the bucket, the credentials or the permissions are wrong.""",
+    )
+    storage = Instance(
+        "jupyter_nbforge.storage.base.BaseStorageService",
+        help="The storage; made from the configuration.",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = Knowledge()
+        self.uploads = Uploads(self.upload_idle_seconds)
+        try:
+            for cls in type(self).__mro__:
+                if issubclass(cls, ConfiguredContentsManager):
+                    check_config_names(cls, self.config, self.parent)
+            self.storage  # noqa: B018 - a wrong configuration is to fail now, not at the first click
+        except ConfigurationError as error:
+            # TraitError is what makes the server end with the sentence alone.
+            raise TraitError(error.message) from None
+
+    @default("storage")
+    def _default_storage(self) -> BaseStorageService:
+        storage = self._configured_storage()
+        root = self.root_dir.strip("/")
+        return PrefixStorage(storage, prefix=root, parent=self) if root else storage
+
+    def _configured_storage(self) -> BaseStorageService:
+        if self.storage_url:
+            return create_storage_service(self.storage_url, parent=self)
+        if os.environ.get(PROVIDER_VARIABLE):
+            return create_storage_service(parent=self)
+        directory = getattr(self.parent, "root_dir", None) or "."
+        return create_storage_service("file", parent=self, root=directory)
+
+    @default("checkpoints_class")
+    def _default_checkpoints_class(self) -> type[NBForgeCheckpoints]:
+        return NBForgeCheckpoints
+
+    @default("files_handler_class")
+    def _default_files_handler_class(self) -> type[FilesHandler]:
+        return FilesHandler
+
+    def info_string(self) -> str:
+        return f"Serving notebooks from {self.storage.url}"
+
+    async def aclose(self) -> None:
+        """Free all that is open; the server itself never closes a contents manager."""
+        self.uploads.close()
+        await self.storage.aclose()
+
+    if TYPE_CHECKING:
+        # jupyter_server leaves these untyped.
+        def emit(self, data: Model) -> None: ...
+        def should_list(self, name: str) -> bool: ...
+        def run_pre_save_hooks(self, model: Model, path: str, **kwargs: Any) -> None: ...
+        def run_post_save_hooks(self, model: Model, os_path: str) -> None: ...
+        async def create_checkpoint(self, path: str) -> Model: ...
+        def validate_notebook_model(
+            self, model: Model, validation_error: dict[str, Any] | None = None
+        ) -> Model: ...

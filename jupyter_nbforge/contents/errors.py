@@ -1,0 +1,52 @@
+"""The one table from storage errors to the HTTP errors that Jupyter's handlers understand.
+
+JupyterLab takes 404 as "create it" (a file) or jumps to the root (a folder), and 401 as
+"log in again": so only a path that is surely missing is a 404, and nothing is a 401.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tornado.web import HTTPError
+
+from ..storage import errors
+
+RETRY_AFTER = 5.0
+"""Seconds that a client is asked to wait where the store named none."""
+
+_STATUS: tuple[tuple[type[errors.StorageError], int], ...] = (
+    (errors.NotModifiedError, 304),
+    (errors.NotFoundError, 404),
+    (errors.AlreadyExistsError, 409),
+    (errors.PreconditionError, 409),
+    (errors.InvalidPathError, 400),
+    (errors.PermissionDeniedError, 403),
+    (errors.UnauthenticatedError, 502),
+    (errors.TooLargeError, 413),
+    (errors.NotSupportedError, 501),
+    (errors.StorageTimeoutError, 504),
+    (errors.UnavailableError, 503),
+    (errors.ConfigurationError, 500),
+    (errors.StorageError, 500),
+)
+
+
+def status_of(error: errors.StorageError) -> int:
+    """The HTTP status that stands for `error`."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def http_error(error: errors.StorageError) -> HTTPError:
+    """`error` as an `HTTPError` whose `log_message` is the sentence that JupyterLab shows."""
+    return HTTPError(status_of(error), error.message)
+
+
+@contextmanager
+def http_errors() -> Iterator[None]:
+    """Turn storage errors raised inside into HTTP errors."""
+    try:
+        yield
+    except errors.StorageError as error:
+        raise http_error(error) from error

@@ -1,0 +1,61 @@
+"""What a client was last shown of each path: the ground on which its next save stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cachetools import LRUCache
+
+from ..storage.types import IfAbsent, IfMatch, ObjectMeta, WriteCondition
+
+_REMEMBERED = 16_384
+
+
+class Knowledge:
+    """Versions by path, as last shown to a client or taken from one; the oldest are forgotten.
+
+    Only a look at that one path counts: a listing shows a client nothing that it could
+    edit. A path that is not known is saved without a condition.
+    """
+
+    def __init__(self) -> None:
+        self._shown: LRUCache[str, ObjectMeta | None] = LRUCache(_REMEMBERED)
+        self._folder_times: LRUCache[str, datetime] = LRUCache(_REMEMBERED)
+
+    def shown(self, path: str) -> ObjectMeta | None:
+        """What a client last saw of a file; None if never, or if it was told of none."""
+        return self._shown.get(path)
+
+    def show(self, meta: ObjectMeta) -> None:
+        """A client sees this, or has just written it."""
+        self._shown[meta.path] = meta
+
+    def show_absent(self, path: str) -> None:
+        """A client was told that nothing is there."""
+        self._shown[path] = None
+
+    def forget(self, path: str) -> None:
+        """What a client saw is there no longer, and by its own doing."""
+        self._shown.pop(path, None)
+
+    def condition(self, path: str) -> WriteCondition | None:
+        """On what a save of this path depends; None where it was never seen."""
+        if path not in self._shown:
+            return None
+        meta = self._shown[path]
+        return IfAbsent() if meta is None else IfMatch(meta.version)
+
+    def folder_time(self, path: str) -> datetime | None:
+        """The time of a folder's marker, where it was seen."""
+        return self._folder_times.get(path)
+
+    def note_folder(self, path: str, last_modified: datetime) -> None:
+        """A folder's marker was seen, or written."""
+        self._folder_times[path] = last_modified
+
+    def forget_below(self, folder: str) -> None:
+        """A folder is gone from its place, with all that was in it."""
+        for path in [path for path in self._shown if path.startswith(f"{folder}/")]:
+            self._shown.pop(path)
+        for path in [path for path in self._folder_times if f"{path}/".startswith(f"{folder}/")]:
+            self._folder_times.pop(path)

@@ -1,0 +1,315 @@
+"""The contents manager: Jupyter's gestures, orchestrated on a storage."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+
+from jupyter_server.services.contents.manager import AsyncContentsManager
+from nbformat.v4 import new_notebook
+from tornado.web import HTTPError
+
+from ..storage.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    PreconditionError,
+    StorageError,
+)
+from ..storage.paths import as_prefix, name_of, parent_of
+from ..storage.types import IfAbsent, ObjectMeta, WriteCondition
+from . import folders, moving
+from .checkpoints import NBForgeCheckpoints, checkpoints_prefix
+from .configured import ConfiguredContentsManager
+from .errors import http_error, http_errors
+from .models import (
+    Model,
+    api_path,
+    file_model,
+    free_name,
+    is_hidden_path,
+    is_marker,
+    join,
+    object_type,
+)
+from .moving import refuse_ambiguous
+from .reading import read_model
+from .saving import check_model, conflict, ensure_checkpoint, save_chunk, save_model
+from .trust import sign_if_trusted
+from .uploads import LAST_CHUNK
+
+
+class NBForgeContentsManager(ConfiguredContentsManager):
+    """Notebooks and files in an object store, as if they were on a local disk.
+
+    It remembers, per path, what it last showed to a client or took from one, and saves
+    only over that: a save that would undo somebody else's is a 409.
+    """
+
+    def forget_below(self, folder: str) -> None:
+        """A folder is gone from its place: forget what was known of its files."""
+        self.known.forget_below(folder)
+        if isinstance(self.checkpoints, NBForgeCheckpoints):
+            self.checkpoints.forget_below(folder)
+
+    def _condition(self, path: str) -> WriteCondition | None:
+        condition = self.known.condition(path)
+        if condition is None and self.storage.recall(path) is False:
+            return IfAbsent()
+        return condition
+
+    def _refuse_hidden(self, action: str, *paths: str) -> None:
+        if not self.allow_hidden and any(is_hidden_path(path) for path in paths):
+            raise HTTPError(400, f"Cannot {action} file or directory {paths[0]!r}")
+
+    # Questions
+
+    async def is_hidden(self, path: str) -> bool:
+        """Whether any part of the path begins with a dot; no request is made."""
+        return is_hidden_path(api_path(path))
+
+    async def file_exists(self, path: str = "") -> bool:
+        """Whether a file is at the path. A name without a dot is first looked up as a folder."""
+        path = api_path(path)
+        if not path:
+            return False
+        with http_errors():
+            recalled = self.storage.recall(path)
+            if recalled is not None:
+                return bool(recalled)
+            likely_folder = "." not in name_of(path)
+            if likely_folder and await folders.names_in(self.storage, path) is not None:
+                return False
+            try:
+                await self.storage.head(path)
+            except NotFoundError:
+                return False
+            return True
+
+    async def dir_exists(self, path: str) -> bool:
+        """Whether a folder is at the path."""
+        with http_errors():
+            return await folders.folder_exists(self.storage, api_path(path))
+
+    async def exists(self, path: str) -> bool:
+        """Whether a file or a folder is at the path."""
+        path = api_path(path)
+        with http_errors():
+            if not path:
+                return True
+            kind = await folders.probe(self.storage, path)
+            return kind.file or kind.folder
+
+    async def resolve_path(self, path: str) -> str | None:
+        """`path`, relative or absolute within the root, as an API path if something is there."""
+        try:
+            resolved = api_path(posixpath.normpath("/" + path.replace("\\", "/")))
+            return resolved if await self.exists(resolved) else None
+        except HTTPError:
+            return None
+
+    async def get_kernel_path(self, path: str, model: Model | None = None) -> str:
+        """The folder of the notebook. Kernels run on the server's disk, in the nearest folder
+        of that path which exists there."""
+        try:
+            path = api_path(path)
+        except HTTPError:
+            return ""
+        return path if "." not in name_of(path) else parent_of(path)
+
+    # Reading and writing
+
+    async def get(
+        self,
+        path: str,
+        content: bool = True,
+        type: str | None = None,  # noqa: A002 - Jupyter's names
+        format: str | None = None,  # noqa: A002
+        require_hash: bool = False,
+    ) -> Model:
+        """The model of a file, notebook or folder."""
+        path = api_path(path)
+        if not self.allow_hidden and is_hidden_path(path):
+            self.log.info("Refusing to serve hidden file or directory %r, via 404 Error", path)
+            raise HTTPError(404, f"file or directory does not exist: {path!r}")
+        with http_errors():
+            model = await read_model(
+                self,
+                path,
+                content=bool(content),
+                type=type,
+                format=format,
+                require_hash=bool(require_hash),
+            )
+        self.emit(data={"action": "get", "path": path})
+        return model
+
+    async def save(self, model: Model, path: str = "") -> Model:
+        """Save a model, or one chunk of an upload; returns the model without content."""
+        path = api_path(path)
+        try:
+            saved = await self._save(model, path, self._condition(path))
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise conflict(path, error) from error
+        except StorageError as error:
+            raise http_error(error) from error
+        return saved
+
+    async def _save(
+        self,
+        model: Model,
+        path: str,
+        condition: WriteCondition | None,
+        *,
+        with_checkpoint: bool = True,
+    ) -> Model:
+        chunk = model.get("chunk")
+        if chunk is None or chunk == 1:
+            self.run_pre_save_hooks(model=model, path=path)
+        check_model(model, path)
+        self._refuse_hidden("create", path)
+        if chunk is None:
+            saved = await save_model(self, model, path, condition)
+        else:
+            saved = await save_chunk(self, model, path, condition)
+        if saved["type"] == "notebook" and with_checkpoint:
+            await ensure_checkpoint(self, path)
+        self.emit(data={"action": "get", "path": path})
+        if chunk is None or chunk == LAST_CHUNK:
+            self.run_post_save_hooks(model=saved, os_path=path)
+        self.emit(data={"action": "save", "path": path})
+        return saved
+
+    async def new_untitled(self, path: str = "", type: str = "", ext: str = "") -> Model:  # noqa: A002
+        """Create an untitled file, notebook or folder under the first name that is free."""
+        path = api_path(path)
+        kind = type or ("notebook" if ext == ".ipynb" else "file")
+        if kind not in ("directory", "notebook", "file"):
+            raise HTTPError(400, f"Unexpected model type: {kind!r}")
+        filename, insert = {
+            "directory": (self.untitled_directory + ext, " "),
+            "notebook": (self.untitled_notebook + ".ipynb", ""),
+            "file": (self.untitled_file + ext, ""),
+        }[kind]
+        with http_errors():
+            taken = await folders.names_in(self.storage, path)
+            if taken is None:
+                raise HTTPError(404, f"No such directory: {path}")
+            while True:
+                name = free_name(filename, taken, insert)
+                try:
+                    return await self._create(kind, join(path, name))
+                except AlreadyExistsError:
+                    taken.add(name)  # somebody else has just taken it
+
+    async def _create(self, kind: str, path: str) -> Model:
+        """Create something empty where nothing is; the first checkpoint waits for a real save."""
+        model: Model = {"type": kind}
+        if kind == "notebook":
+            model |= {"content": new_notebook(), "format": "json"}
+        elif kind == "file":
+            model |= {"content": "", "format": "text"}
+        created = await self._save(model, path, IfAbsent(), with_checkpoint=False)
+        if isinstance(self.checkpoints, NBForgeCheckpoints):
+            self.checkpoints.none_yet(path)
+        return created
+
+    async def increment_filename(self, filename: str, path: str = "", insert: str = "") -> str:
+        """The first free variant of a name in a folder, by one listing."""
+        with http_errors():
+            taken = await folders.names_in(self.storage, api_path(path))
+        return free_name(filename, taken or (), insert)
+
+    # Deleting, moving, copying
+
+    async def delete_file(self, path: str) -> None:
+        """Delete a file, or a folder that is empty or may be deleted whole."""
+        path = api_path(path)
+        self._refuse_hidden("delete", path)
+        if not path:
+            raise HTTPError(400, "Can't delete root")
+        with http_errors():
+            kind = await folders.probe(self.storage, path)
+            if kind.file and kind.folder:
+                raise refuse_ambiguous(path)
+            if kind.file:
+                await folders.keep_parent(self.storage, path)
+                await self.storage.delete(path)
+            elif kind.folder:
+                await self._delete_folder(path)
+            else:
+                raise HTTPError(404, f"File or directory does not exist: {path}")
+        self.known.forget(path)
+
+    async def _delete_folder(self, path: str) -> None:
+        objects = await folders.list_below(self.storage, path)
+        if not self.always_delete_dir and not all(is_marker(meta.path) for meta in objects):
+            raise HTTPError(400, f"Directory {path} not empty")
+        await folders.keep_parent(self.storage, as_prefix(path))
+        await folders.delete_below(self.storage, objects, checkpoints_prefix(path))
+        self.forget_below(path)
+
+    async def rename_file(self, old_path: str, new_path: str) -> None:
+        """Move a file or a folder, with its checkpoints. Nothing is overwritten."""
+        old, new = api_path(old_path), api_path(new_path)
+        if old == new:
+            return
+        self._refuse_hidden("rename", old, new)
+        if not old or not new or new.startswith(f"{old}/"):
+            raise HTTPError(400, f"Cannot rename {old!r} to {new!r}")
+        with http_errors():
+            await moving.rename_file(self, old, new)
+
+    async def rename(self, old_path: str, new_path: str) -> None:
+        """Rename a file or a folder; our own checkpoints have moved along with it."""
+        await self.rename_file(old_path, new_path)
+        if not isinstance(self.checkpoints, NBForgeCheckpoints):
+            await self.checkpoints.rename_all_checkpoints(old_path, new_path)
+        self.emit(data={"action": "rename", "path": new_path, "source_path": old_path})
+
+    async def update(self, model: Model, path: str) -> Model:
+        """Rename to the model's path, and answer with the model there, its hash included."""
+        path = api_path(path)
+        new_path = api_path(model.get("path", path))
+        if path != new_path:
+            await self.rename(path, new_path)
+        meta = self.known.shown(new_path)
+        if meta is None:
+            return await self.get(new_path, content=False)
+        self.emit(data={"action": "get", "path": new_path})
+        return file_model(meta, object_type(new_path), with_hash=True)
+
+    async def copy(self, from_path: str, to_path: str | None = None) -> Model:
+        """Copy a file or folder on the store's side; returns the new model."""
+        source = api_path(from_path)
+        target = None if to_path is None else api_path(to_path)
+        self._refuse_hidden("copy", source, target or "")
+        if self.pre_save_hook is not None or self._pre_save_hooks:
+            # A hook may have to change the content of the copy: it has to come by.
+            copied: Model = await AsyncContentsManager.copy(self, from_path, to_path)
+            return copied
+        with http_errors():
+            new_path = await moving.copy(self, source, target)
+        self.emit(data={"action": "get", "path": source})
+        model = await self.get(new_path, content=False)
+        if model["type"] != "directory":
+            self.run_post_save_hooks(model=model, os_path=new_path)
+            self.emit(data={"action": "save", "path": new_path})
+            self.emit(data={"action": "copy", "path": new_path, "source_path": from_path})
+        return model
+
+    def check_folder_size(self, path: str, objects: Iterable[ObjectMeta]) -> None:
+        """400 for a folder that is larger than may be copied at once."""
+        size = sum(meta.size for meta in objects)
+        if size > self.max_copy_folder_size_mb * 2**20:
+            raise HTTPError(
+                400,
+                f"Can't copy folders larger than {self.max_copy_folder_size_mb} MiB; {path!r} has"
+                f" {size / 2**20:.1f} MiB (see max_copy_folder_size_mb).",
+            )
+
+    async def trust_notebook(self, path: str) -> None:
+        """Sign the notebook as it is now, so that its outputs are trusted here."""
+        notebook = (await self.get(path, type="notebook"))["content"]
+        self.log.warning("Trusting notebook %s", path)
+        self.notary.mark_cells(notebook, True)
+        await sign_if_trusted(self.notary, notebook, path, self.log)

@@ -1,0 +1,177 @@
+"""From a path to its model: one request where one can be enough."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tornado.web import HTTPError
+
+from ..storage.errors import NotFoundError
+from ..storage.paths import as_prefix, name_of
+from ..storage.types import ListPage, ObjectMeta
+from .models import (
+    EPOCH,
+    Model,
+    file_model,
+    folder_model,
+    is_hidden_path,
+    is_marker,
+    is_reserved,
+    object_type,
+)
+from .notebooks import decode_file, decode_notebook
+from .trust import mark_trusted
+
+if TYPE_CHECKING:
+    from .manager import NBForgeContentsManager
+
+
+async def read_model(
+    manager: NBForgeContentsManager,
+    path: str,
+    *,
+    content: bool,
+    type: str | None,  # noqa: A002 - Jupyter's word for it
+    format: str | None,  # noqa: A002
+    require_hash: bool,
+) -> Model:
+    """The model of whatever `path` names; 404 if nothing, 400 if not of the type asked for.
+
+    The name decides what is looked for first, so that the right guess costs one request.
+    """
+    if type == "directory" or not path:
+        return await _read_folder_only(manager, path, type, content=content, hashed=require_hash)
+    if type is None and _folder_first(manager, path):
+        model = await _read_folder(manager, path, content=content, hashed=require_hash)
+        if model is not None:
+            return model
+    try:
+        return await _read_file(manager, path, content, type, format, require_hash)
+    except NotFoundError:
+        manager.known.show_absent(path)
+    model = await _read_folder(manager, path, content=content and type is None, hashed=require_hash)
+    if model is None:
+        raise HTTPError(404, f"No such file or directory: {path}")
+    if type is not None:
+        raise HTTPError(400, f"{path} is a directory, not a {type}", reason="bad type")
+    return model
+
+
+def _folder_first(manager: NBForgeContentsManager, path: str) -> bool:
+    if manager.storage.recall(path):
+        return False
+    return manager.storage.recall_folder(path) or "." not in name_of(path)
+
+
+async def _read_folder_only(
+    manager: NBForgeContentsManager, path: str, kind: str | None, *, content: bool, hashed: bool
+) -> Model:
+    if kind not in (None, "directory"):
+        raise HTTPError(400, f"{path} is a directory, not a {kind}", reason="bad type")
+    model = await _read_folder(manager, path, content=content, hashed=hashed)
+    if model is not None:
+        return model
+    if await manager.file_exists(path):
+        raise HTTPError(400, f"{path} is not a directory", reason="bad type")
+    raise HTTPError(404, f"No such file or directory: {path}")
+
+
+async def _read_file(
+    manager: NBForgeContentsManager,
+    path: str,
+    content: bool,
+    kind: str | None,
+    format: str | None,  # noqa: A002
+    require_hash: bool,
+) -> Model:
+    kind = kind or object_type(path)
+    if not content:
+        meta = await manager.storage.head(path)
+        manager.known.show(meta)
+        return file_model(meta, kind, with_hash=require_hash)
+    async with manager.storage.get(path) as reader:
+        meta, data = reader.meta, await reader.read()
+    model = file_model(meta, kind, with_hash=require_hash)
+    if kind == "notebook":
+        await _add_notebook(manager, model, path, data)
+    else:
+        text, found = await asyncio.to_thread(decode_file, path, data, format)
+        model["content"], model["format"] = text, found
+        if model["mimetype"] is None:
+            model["mimetype"] = "text/plain" if found == "text" else "application/octet-stream"
+    manager.known.show(meta)
+    return model
+
+
+async def _add_notebook(
+    manager: NBForgeContentsManager, model: Model, path: str, data: bytes
+) -> None:
+    notebook, validation = await asyncio.to_thread(decode_notebook, path, data)
+    await mark_trusted(manager.notary, notebook, path, manager.log)
+    model["content"], model["format"] = notebook, "json"
+    manager.validate_notebook_model(model, validation)
+
+
+async def _read_folder(
+    manager: NBForgeContentsManager, path: str, *, content: bool, hashed: bool
+) -> Model | None:
+    """The model of a folder, or None if nothing lies there; the root always exists."""
+    entries: list[Model] = []
+    found = not path
+    pages = manager.storage.list_pages(
+        as_prefix(path), delimiter="/" if content else None, page_size=None if content else 1
+    )
+    if not content and manager.storage.recall_folder(path) and manager.known.folder_time(path):
+        found = True
+    else:
+        async for page in pages:
+            found = found or bool(page.objects or page.prefixes)
+            _note_marker(manager, path, page)
+            if not content:
+                break
+            entries += _entries(manager, page)
+    if not found:
+        return None
+    model = folder_model(path, manager.known.folder_time(path) or EPOCH)
+    if hashed:
+        # A folder has no bytes to compare; Jupyter's handler takes no None here.
+        model["hash"], model["hash_algorithm"] = "", manager.hash_algorithm
+    if content:
+        for entry in entries:
+            manager.emit(data={"action": "get", "path": entry["path"]})
+        model["content"], model["format"] = entries, "json"
+    return model
+
+
+def _note_marker(manager: NBForgeContentsManager, path: str, page: ListPage) -> None:
+    for meta in page.objects:
+        if meta.path == path + "/":
+            manager.known.note_folder(path, meta.last_modified)
+
+
+def _entries(manager: NBForgeContentsManager, page: ListPage) -> list[Model]:
+    folders = (folder.rstrip("/") for folder in page.prefixes)
+    models = [
+        folder_model(path, manager.known.folder_time(path))
+        for path in folders
+        if _shows(manager, path)
+    ]
+    models += [
+        file_model(_known(manager, meta), object_type(meta.path))
+        for meta in page.objects
+        if not is_marker(meta.path) and _shows(manager, meta.path)
+    ]
+    return models
+
+
+def _shows(manager: NBForgeContentsManager, path: str) -> bool:
+    if not manager.should_list(name_of(path)) or is_reserved(path):
+        return False
+    return manager.allow_hidden or not is_hidden_path(path)
+
+
+def _known(manager: NBForgeContentsManager, meta: ObjectMeta) -> ObjectMeta:
+    """What was last shown of the object, if it still is that version: it has the exact time."""
+    shown = manager.known.shown(meta.path)
+    return shown if shown is not None and shown.version == meta.version else meta

@@ -1,0 +1,197 @@
+"""From a model to an object: never over what its sender has not seen."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import HTTPError
+
+from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
+from ..storage.paths import name_of
+from ..storage.types import (
+    IfAbsent,
+    IfMatch,
+    ObjectMeta,
+    Version,
+    WriteCondition,
+)
+from . import folders
+from .checkpoints import NBForgeCheckpoints
+from .errors import http_error
+from .models import EPOCH, Model, content_type_of, file_model, folder_model
+from .moving import refuse_ambiguous
+from .notebooks import Encoded, decode_content, encode_file, encode_notebook
+from .trust import sign_if_trusted
+from .uploads import LAST_CHUNK
+
+if TYPE_CHECKING:
+    from .manager import NBForgeContentsManager
+
+
+def check_model(model: Model, path: str) -> None:
+    """400 for a model that cannot be saved."""
+    kind = model.get("type")
+    if kind is None:
+        raise HTTPError(400, "No file type provided")
+    if model.get("chunk") is not None and kind != "file":
+        raise HTTPError(400, f'File type "{kind}" is not supported for large file transfer')
+    if "content" not in model and kind != "directory":
+        raise HTTPError(400, "No file content provided")
+    if kind not in ("directory", "file", "notebook"):
+        raise HTTPError(400, f"Unhandled contents type: {kind}")
+    if not path and kind != "directory":
+        raise HTTPError(400, "The root is a directory; give the file a name.")
+
+
+async def save_model(
+    manager: NBForgeContentsManager,
+    model: Model,
+    path: str,
+    condition: WriteCondition | None,
+) -> Model:
+    """Store a model and return it without content; `condition` as for a storage's put."""
+    kind = model["type"]
+    if kind == "directory":
+        return await _save_folder(manager, path, condition)
+    if isinstance(condition, IfAbsent) and manager.storage.recall_folder(path):
+        raise HTTPError(400, f"{path} is a directory")
+    if kind == "notebook":
+        return await _save_notebook(manager, model, path, condition)
+    encoded = await asyncio.to_thread(encode_file, path, model["content"], model.get("format"))
+    meta = await _write(manager, path, encoded, condition)
+    return file_model(meta, "file", with_hash=True)
+
+
+async def _write(
+    manager: NBForgeContentsManager,
+    path: str,
+    encoded: Encoded,
+    condition: WriteCondition | None,
+) -> ObjectMeta:
+    meta: ObjectMeta = await manager.storage.put(
+        path,
+        encoded.data,
+        condition=condition,
+        content_type=content_type_of(path),
+        metadata=encoded.metadata,
+    )
+    manager.known.show(meta)
+    return meta
+
+
+def conflict(path: str, error: StorageError) -> HTTPError:
+    """A failed condition as the 409 that tells the person what has happened to their file."""
+    name = name_of(path)
+    if isinstance(error, AlreadyExistsError):
+        return HTTPError(
+            409, f"{name} has been created in the store by somebody else; it was not overwritten."
+        )
+    if isinstance(error, PreconditionError):
+        return HTTPError(
+            409,
+            f"{name} was changed or deleted in the store since it was opened here, so it was not"
+            " overwritten. Save again to compare, reload it, or save under another name.",
+        )
+    return http_error(error)
+
+
+async def _save_notebook(
+    manager: NBForgeContentsManager,
+    model: Model,
+    path: str,
+    condition: WriteCondition | None,
+) -> Model:
+    encoded = await asyncio.to_thread(encode_notebook, path, model["content"])
+    meta = await _write(manager, path, encoded, condition)
+    # Only what was really written is signed, and a signature that fails loses nothing.
+    await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
+    saved = file_model(meta, "notebook", with_hash=True)
+    manager.validate_notebook_model(model, encoded.validation)
+    if model.get("message"):
+        saved["message"] = model["message"]
+    return saved
+
+
+async def ensure_checkpoint(manager: NBForgeContentsManager, path: str) -> None:
+    """A notebook has a checkpoint from its first save on; a save does not fail for want of one."""
+    meta = manager.known.shown(path)
+    try:
+        if isinstance(manager.checkpoints, NBForgeCheckpoints):
+            await manager.checkpoints.ensure_one(path, meta.version if meta else None)
+        elif not await manager.checkpoints.list_checkpoints(path):
+            await manager.create_checkpoint(path)
+    except (StorageError, HTTPError) as error:
+        manager.log.warning("No checkpoint could be made of %s: %s", path, error)
+
+
+async def _save_folder(
+    manager: NBForgeContentsManager, path: str, condition: WriteCondition | None
+) -> Model:
+    kind = await folders.probe(manager.storage, path)
+    if kind.file and kind.folder:
+        raise refuse_ambiguous(path)
+    if kind.file:
+        raise HTTPError(400, f"Not a directory: {path}")
+    if kind.folder and isinstance(condition, IfAbsent):
+        raise AlreadyExistsError(f"{path!r} exists already.", path=path)
+    marker = None if kind.folder else await folders.make_marker(manager.storage, path)
+    if marker is not None:
+        manager.known.note_folder(path, marker.last_modified)
+    return folder_model(path, manager.known.folder_time(path) or EPOCH)
+
+
+async def save_chunk(
+    manager: NBForgeContentsManager,
+    model: Model,
+    path: str,
+    condition: WriteCondition | None,
+) -> Model:
+    """Take one chunk of an upload; with the last one the whole object appears."""
+    chunk = model["chunk"]
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or (chunk < 1 and chunk != LAST_CHUNK):
+        raise HTTPError(400, f"{chunk!r} is no number of a chunk: they are 1, 2, ... and last -1.")
+    content, format_ = model["content"], model.get("format")
+    finished = manager.uploads.finished(path)
+    if chunk == LAST_CHUNK and finished is not None:
+        return await _after_the_last(manager, path, content, format_, finished.version)
+    size = await manager.uploads.add(path, chunk, content, format_, condition)
+    if chunk != LAST_CHUNK:
+        return _model_so_far(path, size)
+    try:
+        data, first_condition = await manager.uploads.contents(path)
+        meta = await _write(manager, path, await _encode(data), first_condition)
+    except BaseException:
+        manager.uploads.discard(path)
+        raise
+    manager.uploads.finish(path, meta.version)
+    return file_model(meta, "file", with_hash=True)
+
+
+async def _encode(data: bytes) -> Encoded:
+    return await asyncio.to_thread(Encoded.of, data)
+
+
+async def _after_the_last(
+    manager: NBForgeContentsManager, path: str, content: Any, format_: Any, version: Version
+) -> Model:
+    """A last chunk for an upload that has just ended.
+
+    The same chunk again (its answer was lost) changes nothing; another one is appended, as
+    Jupyter's own manager does, but only to the very object that the upload made.
+    """
+    data = await asyncio.to_thread(decode_content, path, content, format_)
+    if manager.uploads.is_repeat(path, content):
+        return file_model(await manager.storage.head(path), "file", with_hash=True)
+    async with manager.storage.get(path, if_match=version) as reader:
+        whole = await reader.read() + data
+    meta = await _write(manager, path, await _encode(whole), IfMatch(version))
+    manager.uploads.extended(path, content, meta.version)
+    return file_model(meta, "file", with_hash=True)
+
+
+def _model_so_far(path: str, size: int) -> Model:
+    """The model of a file that is still being uploaded: nothing of it is in the store yet."""
+    meta = ObjectMeta(path, size, datetime.now(timezone.utc), Version(""))
+    return file_model(meta, "file")

@@ -1,0 +1,78 @@
+"""The server extension: looks at the storage when the server starts, closes it when it ends."""
+
+from __future__ import annotations
+
+from jupyter_server.extension.application import ExtensionApp
+from tornado import httputil, web
+
+from .contents.errors import RETRY_AFTER
+from .contents.manager import NBForgeContentsManager
+from .storage.errors import (
+    ConfigurationError,
+    PermissionDeniedError,
+    StorageError,
+    UnauthenticatedError,
+)
+
+_FATAL = (ConfigurationError, PermissionDeniedError, UnauthenticatedError)
+
+
+class RetryAfter(web.OutputTransform):
+    """Gives every 503 of this server a Retry-After header, which an HTTPError cannot carry."""
+
+    def __init__(self, request: httputil.HTTPServerRequest) -> None:
+        super().__init__(request)
+
+    def transform_first_chunk(
+        self,
+        status_code: int,
+        headers: httputil.HTTPHeaders,
+        chunk: bytes,
+        finishing: bool,
+    ) -> tuple[int, httputil.HTTPHeaders, bytes]:
+        if status_code == 503 and "Retry-After" not in headers:
+            headers["Retry-After"] = str(round(RETRY_AFTER))
+        return status_code, headers, chunk
+
+
+class NBForgeExtension(ExtensionApp):
+    """Does nothing unless the server's contents manager is ours."""
+
+    name = "jupyter_nbforge"
+    app_name = "jupyter_nbforge"
+
+    @property
+    def _manager(self) -> NBForgeContentsManager | None:
+        manager = None if self.serverapp is None else self.serverapp.contents_manager
+        return manager if isinstance(manager, NBForgeContentsManager) else None
+
+    def initialize_handlers(self) -> None:
+        manager = self._manager
+        if manager is None or self.serverapp is None:
+            return
+        self.serverapp.web_app.add_transform(RetryAfter)
+        if manager.check_at_start:
+            self.serverapp.io_loop.add_callback(self._check_storage)
+
+    async def _check_storage(self) -> None:
+        """List the storage once; what cannot mend itself ends the server with one sentence."""
+        manager = self._manager
+        if manager is None or self.serverapp is None:
+            return
+        try:
+            async for _ in manager.storage.list_pages("", page_size=1):
+                break
+        except _FATAL as error:
+            self.log.critical("The storage cannot be used: %s", error.message)
+            await manager.aclose()
+            self.serverapp.exit(1)
+        except StorageError as error:
+            self.log.error("The storage does not answer yet: %s", error.message)
+        else:
+            self.log.info("The storage answers: %s", manager.storage.url)
+
+    async def stop_extension(self) -> None:
+        """Close what the contents manager has open."""
+        manager = self._manager
+        if manager is not None:
+            await manager.aclose()
