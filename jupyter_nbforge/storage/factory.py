@@ -22,14 +22,33 @@ from .options import (
     fill_placeholders,
     trait_sentence,
 )
-from .wrappers.base import WrapperStorage
-from .wrappers.prefix import PrefixStorage
-from .wrappers.short_memory import ShortMemoryStorage
+from .wrappers import (
+    LimitStorage,
+    LoggingStorage,
+    PrefixStorage,
+    RetryStorage,
+    ShortMemoryStorage,
+    WrapperStorage,
+)
 
 ENTRY_POINTS = "jupyter_nbforge.storage"
 PROVIDER_VARIABLE = "STORAGE_PROVIDER"
 
-STACK: tuple[type[WrapperStorage], ...] = (PrefixStorage, ShortMemoryStorage)
+STACK: tuple[type[WrapperStorage], ...] = (
+    LimitStorage,
+    RetryStorage,
+    LoggingStorage,
+    PrefixStorage,
+    ShortMemoryStorage,
+)
+"""The standard stack around a provider, innermost first; the order matters.
+
+The limit is inside the retries, so that nothing that waits for its next attempt holds a
+place. The log is outside them: one line for an operation with the time that it took in all
+(each retry has a line of its own), and inside the prefix, so that it shows the full paths
+of the store. The memory is outermost: an answer from it costs nothing below, and it knows
+the paths that the caller uses.
+"""
 
 Service = TypeVar("Service", bound=BaseStorageService)
 

@@ -1,1 +1,19 @@
 """Storages around a storage, one concern each."""
+
+from __future__ import annotations
+
+from .base import WrapperStorage
+from .limit import LimitStorage
+from .logging import LoggingStorage
+from .prefix import PrefixStorage
+from .retry import RetryStorage
+from .short_memory import ShortMemoryStorage
+
+__all__ = [
+    "LimitStorage",
+    "LoggingStorage",
+    "PrefixStorage",
+    "RetryStorage",
+    "ShortMemoryStorage",
+    "WrapperStorage",
+]

@@ -1,0 +1,140 @@
+"""Tries a call to the store again, with the back-off of the library stamina."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import stamina
+
+from ..errors import StorageError, StorageTimeoutError
+
+if TYPE_CHECKING:
+    from logging import LoggerAdapter
+
+T = TypeVar("T")
+
+_under_way: ContextVar[bool] = ContextVar("jupyter_nbforge_attempts", default=False)
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return not _under_way.get()
+
+
+# stamina writes a line of its own for each retry, without the path and the reason; we write
+# one with them. Retries of others in the same process keep theirs.
+logging.getLogger("stamina").addFilter(_is_not_ours)
+
+
+@dataclass(slots=True)
+class Attempts:
+    """One operation on `path` and how it may be tried.
+
+    An attempt takes at most `seconds`, all of them and the waits between them `total`. What
+    `writes` may have taken effect although it was not answered in time.
+    """
+
+    operation: str
+    path: str
+    seconds: float
+    total: float
+    max_attempts: int
+    wait_initial: float
+    wait_max: float
+    log: logging.Logger | LoggerAdapter[logging.Logger]
+    writes: bool = False
+    last_error: StorageError | None = None
+    outcome_unknown: bool = False
+    """Whether an earlier attempt may have taken effect although it failed."""
+    _started: float = field(default_factory=time.monotonic)
+    _next_wait: float = 0.0
+
+    async def run(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        clean_up: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """The answer of the first attempt at `call` that succeeds, else the last error.
+
+        `clean_up` follows each attempt that failed. An error that is not retryable, and one
+        after which the store asks to wait for longer than there is time, is the last.
+        """
+        token = _under_way.set(True)
+        try:
+            async for attempt in stamina.retry_context(
+                on=self._back_off,
+                attempts=self.max_attempts,
+                timeout=self.total,
+                wait_initial=self.wait_initial,
+                wait_max=self.wait_max,
+            ):
+                with attempt:
+                    self._next_wait = attempt.next_wait
+                    left = self._left()
+                    if left <= 0 and self.last_error is not None:
+                        raise self.last_error  # the jitter of the wait used up the rest
+                    self._say_again(attempt.num)
+                    try:
+                        return await in_time(
+                            call, min(self.seconds, left), self.path, writes=self.writes
+                        )
+                    except StorageError as error:
+                        self._note(error)
+                        if clean_up is not None:
+                            await clean_up()
+                        raise
+        finally:
+            _under_way.reset(token)
+        raise AssertionError("stamina ends with a return or an error")
+
+    def _left(self) -> float:
+        return self._started + self.total - time.monotonic()
+
+    def _note(self, error: StorageError) -> None:
+        if self.writes:
+            # Known or not, an earlier attempt stays what it was.
+            self.outcome_unknown = error.outcome_unknown = (
+                self.outcome_unknown or error.outcome_unknown
+            )
+        self.last_error = error
+
+    def _back_off(self, error: Exception) -> bool | float:
+        if not (isinstance(error, StorageError) and error.retryable):
+            return False
+        if error.retry_after is None:
+            return self._left() > self._next_wait
+        wait = max(error.retry_after, self.wait_initial)
+        return wait if self._left() > wait else False
+
+    def _say_again(self, number: int) -> None:
+        if self.last_error is not None:
+            self.log.warning(
+                "%s of %r failed; attempt %d of %d follows. %s",
+                self.operation,
+                self.path,
+                number,
+                self.max_attempts,
+                self.last_error.message,
+            )
+
+
+async def in_time(
+    call: Callable[[], Awaitable[T]], seconds: float, path: str, *, writes: bool = False
+) -> T:
+    """The answer of `call` within `seconds`; else it is cancelled, and a `StorageTimeoutError`."""
+    # Not asyncio.wait_for: until Python 3.12 it can lose a cancellation from outside
+    # (https://github.com/python/cpython/issues/86296).
+    with anyio.move_on_after(seconds):
+        return await call()
+    raise StorageTimeoutError(
+        f"The storage did not answer within {seconds:.3g} seconds for {path!r}.",
+        path=path,
+        retryable=True,
+        outcome_unknown=writes,
+    )

@@ -1,0 +1,109 @@
+"""Recognises in the store what an earlier attempt of ours wrote before its answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..base import BaseStorageService
+from ..errors import NotFoundError, PreconditionError
+from ..metadata import MTIME, parse_hash, parse_mtime
+from ..types import ContentHash, ObjectMeta, Version
+
+_STRONG = frozenset({"sha256", "md5"})
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a write has sent, as much of it as is needed to know it again.
+
+    A save's own `mtime` (to the microsecond) and SHA-256 in the metadata tell at once. Where
+    they are not given, or not kept by the store, the bytes decide, by the digest of each part.
+    """
+
+    metadata: Mapping[str, str]
+    keeps_metadata: bool
+    _parts: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+
+    async def add(self, number: int, data: bytes) -> None:
+        """Note part `number`; a part that was sent again counts once."""
+        digest = b""
+        if self._mtime() is None:
+            digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
+        self._parts[number] = (len(data), digest)
+
+    async def found(self, storage: BaseStorageService, path: str) -> ObjectMeta | None:
+        """The metadata of the object at `path` if it is what was sent, else None."""
+        try:
+            meta = await storage.head(path)
+            if meta.size != sum(size for size, _ in self._parts.values()):
+                return None
+            same = self._is_stamped_on(meta)
+            if same is None:
+                same = await self._is_content_of(storage, meta)
+        except (NotFoundError, PreconditionError):
+            return None
+        return meta if same else None
+
+    def _is_stamped_on(self, meta: ObjectMeta) -> bool | None:
+        """Whether `meta` shows our metadata; None if it cannot tell."""
+        mtime, content_hash = self._mtime(), parse_hash(self.metadata)
+        if mtime is None:
+            return None
+        if content_hash is not None and meta.content_hash != content_hash:
+            return False
+        return meta.last_modified == mtime
+
+    def _mtime(self) -> datetime | None:
+        return parse_mtime(self.metadata.get(MTIME)) if self.keeps_metadata else None
+
+    async def _is_content_of(self, storage: BaseStorageService, meta: ObjectMeta) -> bool:
+        parts = [self._parts[number] for number in sorted(self._parts)]
+        async with storage.get(meta.path, if_match=meta.version) as reader:
+            rest = memoryview(b"")
+            for size, digest in parts:
+                hasher, left = hashlib.sha256(), size
+                while left > 0:
+                    if not rest:
+                        rest = memoryview(await anext(reader.chunks, b""))
+                    if not rest:
+                        return False
+                    await asyncio.to_thread(hasher.update, rest[:left])
+                    left, rest = left - len(rest[:left]), rest[left:]
+                if hasher.digest() != digest:
+                    return False
+        return True
+
+
+async def copied(
+    storage: BaseStorageService, source: str, target: str, source_version: Version | None
+) -> ObjectMeta | None:
+    """The metadata of `target` if it has the content of `source` (at that version), else None."""
+    try:
+        original, meta = await storage.head(source), await storage.head(target)
+        if original.size != meta.size or source_version not in (None, original.version):
+            return None
+        same = _is_same_hash(original.content_hash, meta.content_hash)
+        if same is None:
+            ours = await _digest(storage, original)
+            same = ours == await _digest(storage, meta)
+    except (NotFoundError, PreconditionError):
+        return None
+    return meta if same else None
+
+
+def _is_same_hash(one: ContentHash | None, other: ContentHash | None) -> bool | None:
+    if one is None or other is None or one.algorithm != other.algorithm:
+        return None
+    return one == other if one.algorithm in _STRONG or one != other else None
+
+
+async def _digest(storage: BaseStorageService, meta: ObjectMeta) -> bytes:
+    hasher = hashlib.sha256()
+    async with storage.get(meta.path, if_match=meta.version) as reader:
+        async for chunk in reader.chunks:
+            await asyncio.to_thread(hasher.update, chunk)
+    return hasher.digest()
