@@ -89,7 +89,8 @@ class LocalTree:
         logged, and nothing below its marker shown.
         """
         folder, slash, name_start = prefix.rpartition(DELIMITER)
-        if slash and (invalid_reason(folder) or _has_reserved_segment(folder)):
+        # No path begins so; the name stands for any, for `folder` alone could pass for a marker.
+        if invalid_reason(folder + slash + "name") or _has_reserved_segment(folder):
             return
         real = os.path.realpath(os.path.join(self.root, folder))
         if not self._holds(real) or not os.path.isdir(real):

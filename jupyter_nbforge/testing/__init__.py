@@ -1,0 +1,1 @@
+"""Tools for tests, shipped for writers of other providers; `conformance` needs pytest."""

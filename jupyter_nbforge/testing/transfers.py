@@ -1,0 +1,321 @@
+"""Rules of copies, batches, uploads in parts, URLs, notebooks, and of opening and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import urllib.request
+
+import pytest
+
+from ..storage.base import BaseStorageService
+from ..storage.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    NotSupportedError,
+    PreconditionError,
+    StorageError,
+)
+from ..storage.metadata import stamp
+from ..storage.types import IfAbsent, IfMatch, Version
+from .objects import MOMENT
+from .suite import Listing, StorageSuite, listing, put_all, race, read, requires
+
+
+def parts_of(storage: BaseStorageService) -> list[bytes]:
+    """Three parts that differ, all but the last of the least size that the storage takes."""
+    size = storage.capabilities.min_part_size
+    return [b"1" * size, b"2" * (size + 1), b"3"]
+
+
+def _fetch(url: str, data: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, data=data, method="GET" if data is None else "PUT")
+    # Given explicitly because urllib names another type for a body.
+    request.add_unredirected_header("Content-Type", "")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return bytes(response.read())
+
+
+class TransferRules(StorageSuite):
+    async def test_a_copy_has_the_bytes(self, storage: BaseStorageService) -> None:
+        source = await storage.put("a", b"bytes")
+        copied = await storage.copy("a", "b/c")
+        head = await storage.head("b/c")
+        assert (copied.path, copied.size, copied.version) == ("b/c", 5, head.version)
+        assert await read(storage, "b/c") == b"bytes"
+        assert await storage.head("a") == source
+
+    @requires(user_metadata=True)
+    async def test_a_copy_keeps_time_hash_and_content_type(
+        self, storage: BaseStorageService
+    ) -> None:
+        source = await storage.put(
+            "a", b"abc", content_type="text/x-forge", metadata=stamp(b"abc", MOMENT)
+        )
+        await storage.put("b", b"to be replaced", metadata=stamp(b"to be replaced"))
+        await storage.copy("a", "b")
+        head = await storage.head("b")
+        assert (head.last_modified, head.content_type) == (MOMENT, "text/x-forge")
+        assert head.content_hash == source.content_hash
+
+    async def test_a_copy_replaces_the_target(self, storage: BaseStorageService) -> None:
+        await storage.put("a", b"new")
+        await storage.put("b", b"a longer old one")
+        assert (await storage.copy("a", "b")).size == 3
+        assert await read(storage, "b") == b"new"
+
+    async def test_a_copy_of_a_marker_is_a_marker(self, storage: BaseStorageService) -> None:
+        await storage.put("a/", b"")
+        await storage.copy("a/", "b/")
+        assert (await storage.head("b/")).size == 0
+
+    async def test_a_copy_of_a_missing_source_is_not_found(
+        self, storage: BaseStorageService
+    ) -> None:
+        await storage.put("b", b"kept")
+        with pytest.raises(NotFoundError):
+            await storage.copy("a", "b")
+        with pytest.raises(NotFoundError):
+            await storage.copy("a", "c")
+        assert await read(storage, "b") == b"kept"
+        assert (await listing(storage.list_pages(""))).paths == ["b"]
+
+    async def test_copy_if_absent_refuses_an_existing_target(
+        self, storage: BaseStorageService
+    ) -> None:
+        await put_all(storage, ["a", "b"])
+        with pytest.raises(AlreadyExistsError):
+            await storage.copy("a", "b", condition=IfAbsent())
+        assert await read(storage, "b") == b"b"
+        await storage.copy("a", "c", condition=IfAbsent())
+        assert await read(storage, "c") == b"a"
+
+    async def test_copy_if_match_replaces_only_that_version(
+        self, storage: BaseStorageService
+    ) -> None:
+        await storage.put("a", b"source")
+        old = await storage.put("b", b"1")
+        now = await storage.put("b", b"2")
+        with pytest.raises(PreconditionError):
+            await storage.copy("a", "b", condition=IfMatch(old.version))
+        with pytest.raises(PreconditionError):
+            await storage.copy("a", "none", condition=IfMatch(old.version))
+        assert await read(storage, "b") == b"2"
+        await storage.copy("a", "b", condition=IfMatch(now.version))
+        assert await read(storage, "b") == b"source"
+        assert (await listing(storage.list_pages("none"))).paths == []
+
+    async def test_a_copy_takes_only_the_version_asked_for(
+        self, storage: BaseStorageService
+    ) -> None:
+        old = await storage.put("a", b"1")
+        now = await storage.put("a", b"2")
+        with pytest.raises(PreconditionError):
+            await storage.copy("a", "b", source_version=old.version)
+        assert (await listing(storage.list_pages(""))).paths == ["a"]
+        await storage.copy("a", "b", source_version=now.version, condition=IfAbsent())
+        assert await read(storage, "b") == b"2"
+
+    @requires(conditional_copy=True)
+    async def test_of_concurrent_copies_to_one_target_one_wins(
+        self, storage: BaseStorageService
+    ) -> None:
+        sources = [f"source{number}" for number in range(8)]
+        await put_all(storage, sources)
+        won, lost = await race(
+            storage.copy(source, "target", condition=IfAbsent()) for source in sources
+        )
+        assert {type(error) for error in lost} == {AlreadyExistsError}
+        assert [meta.version for meta in won] == [(await storage.head("target")).version]
+
+    async def test_delete_many_deletes_these_and_no_others(
+        self, storage: BaseStorageService
+    ) -> None:
+        await put_all(storage, ["a", "b", "ab", "c/d", "c/e"])
+        await storage.delete_many(path for path in ("a", "b", "none", "c/none", "c/d"))
+        found = await listing(storage.list_pages("", delimiter=None))
+        assert sorted(found.files) == ["ab", "c/e"]
+        await storage.delete_many([])
+        await storage.delete_many(["none"])
+
+    @requires(conditional_delete=True)
+    async def test_delete_many_refuses_another_version_and_deletes_the_others(
+        self, storage: BaseStorageService
+    ) -> None:
+        paths = ["a", "b", "c", "d"]
+        await put_all(storage, paths)
+        versions = {path: (await storage.head(path)).version for path in paths[:3]}
+        await storage.put("b", b"changed")
+        with pytest.raises(PreconditionError):
+            await storage.delete_many(paths, versions=versions)
+        assert (await listing(storage.list_pages(""))).paths == ["b"]
+        assert await read(storage, "b") == b"changed"
+
+    @requires(multipart=True)
+    async def test_parts_are_joined_by_number(self, storage: BaseStorageService) -> None:
+        parts = parts_of(storage)
+        async with await storage.create_multipart_upload("up/loaded") as upload:
+            assert upload.path == "up/loaded"
+            await upload.upload_part(3, parts[2])
+            await asyncio.gather(upload.upload_part(2, parts[1]), upload.upload_part(1, parts[0]))
+            meta = await upload.complete()
+        assert meta == await storage.head("up/loaded")
+        assert await read(storage, "up/loaded") == b"".join(parts)
+
+    @requires(multipart=True)
+    async def test_a_part_can_be_sent_again(self, storage: BaseStorageService) -> None:
+        parts = parts_of(storage)
+        async with await storage.create_multipart_upload("a") as upload:
+            await upload.upload_part(1, parts[1])
+            await upload.upload_part(2, b"wrong")
+            await upload.upload_part(1, parts[0])
+            await upload.upload_part(2, parts[2])
+            await upload.complete()
+        assert await read(storage, "a") == parts[0] + parts[2]
+
+    @requires(multipart=True, user_metadata=True)
+    async def test_an_upload_keeps_time_and_content_type(self, storage: BaseStorageService) -> None:
+        async with await storage.create_multipart_upload(
+            "a", content_type="text/x-forge", metadata=stamp(b"3", MOMENT)
+        ) as upload:
+            await upload.upload_part(1, b"3")
+            await upload.complete()
+        head = await storage.head("a")
+        assert (head.last_modified, head.content_type) == (MOMENT, "text/x-forge")
+
+    @requires(multipart=True)
+    async def test_an_upload_is_invisible_until_it_is_complete(
+        self, storage: BaseStorageService
+    ) -> None:
+        old = await storage.put("a", b"old")
+        async with await storage.create_multipart_upload("a") as upload:
+            await upload.upload_part(1, b"new")
+            assert await storage.head("a") == old
+            assert (await listing(storage.list_pages("", delimiter=None))).paths == ["a"]
+            assert (await listing(storage.list_pages(""))).prefixes == []
+            await upload.complete()
+        assert await read(storage, "a") == b"new"
+
+    @requires(multipart=True)
+    async def test_an_aborted_upload_leaves_nothing(self, storage: BaseStorageService) -> None:
+        upload = await storage.create_multipart_upload("new/a")
+        await upload.upload_part(1, b"1")
+        await upload.abort()
+        await upload.abort()
+        with pytest.raises(StorageError):
+            await upload.complete()
+        with pytest.raises(StorageError):
+            await upload.upload_part(2, b"2")
+        assert await listing(storage.list_pages("", delimiter=None)) == Listing([], [])
+
+    @requires(multipart=True)
+    async def test_an_upload_that_is_left_is_aborted(self, storage: BaseStorageService) -> None:
+        async with await storage.create_multipart_upload("new/a") as upload:
+            await upload.upload_part(1, b"1")
+        with pytest.raises(StorageError):
+            await upload.complete()
+        assert await listing(storage.list_pages("", delimiter=None)) == Listing([], [])
+
+    @requires(multipart=True, conditional_put=True)
+    async def test_complete_if_absent_refuses_an_existing_object(
+        self, storage: BaseStorageService
+    ) -> None:
+        async with await storage.create_multipart_upload("a") as upload:
+            await upload.upload_part(1, b"new")
+            await storage.put("a", b"came first")
+            with pytest.raises(AlreadyExistsError):
+                await upload.complete(condition=IfAbsent())
+        assert await read(storage, "a") == b"came first"
+
+    @requires(multipart=True, conditional_put=True)
+    async def test_complete_if_match_replaces_only_that_version(
+        self, storage: BaseStorageService
+    ) -> None:
+        old = await storage.put("a", b"1")
+        now = await storage.put("a", b"2")
+        async with await storage.create_multipart_upload("a") as upload:
+            await upload.upload_part(1, b"3")
+            with pytest.raises(PreconditionError):
+                await upload.complete(condition=IfMatch(old.version))
+        assert await read(storage, "a") == b"2"
+        async with await storage.create_multipart_upload("a") as upload:
+            await upload.upload_part(1, b"3")
+            await upload.complete(condition=IfMatch(now.version))
+        assert await read(storage, "a") == b"3"
+
+    @requires(multipart=True, conditional_put=False)
+    async def test_a_condition_of_complete_is_not_ignored(
+        self, storage: BaseStorageService
+    ) -> None:
+        for condition in (IfAbsent(), IfMatch(Version("1"))):
+            async with await storage.create_multipart_upload("a") as upload:
+                await upload.upload_part(1, b"1")
+                with pytest.raises(NotSupportedError):
+                    await upload.complete(condition=condition)
+        assert (await listing(storage.list_pages(""))).paths == []
+
+    @requires(multipart=False)
+    async def test_an_upload_in_parts_is_refused(self, storage: BaseStorageService) -> None:
+        with pytest.raises(NotSupportedError):
+            await storage.create_multipart_upload("a")
+
+    @requires(presigned_urls=True)
+    async def test_a_presigned_url_serves_anybody(self, storage: BaseStorageService) -> None:
+        await storage.put("a b/é+%.bin", b"shared")
+        url = await storage.get_presigned_url("a b/é+%.bin", 60)
+        assert await asyncio.to_thread(_fetch, url) == b"shared"
+        url = await storage.get_presigned_url("new", 60, method="PUT")
+        await asyncio.to_thread(_fetch, url, b"sent")
+        assert await read(storage, "new") == b"sent"
+
+    @requires(presigned_urls=False)
+    async def test_a_presigned_url_is_refused(self, storage: BaseStorageService) -> None:
+        await storage.put("a", b"")
+        with pytest.raises(NotSupportedError):
+            await storage.get_presigned_url("a")
+
+    async def test_a_notebook_round_trips(self, storage: BaseStorageService) -> None:
+        content = io.BytesIO(b"skipped{}")
+        content.seek(7)
+        assert await storage.write_notebook("n/a.ipynb", content) == "n/a.ipynb"
+        stream = await storage.read_notebook("n/a.ipynb")
+        assert stream.tell() == 0
+        assert stream.read() == b"{}"
+        await storage.delete_notebook("n/a.ipynb")
+        await storage.delete_notebook("n/a.ipynb")
+        with pytest.raises(NotFoundError):
+            await storage.read_notebook("n/a.ipynb")
+
+    async def test_notebooks_are_listed_however_deep(self, storage: BaseStorageService) -> None:
+        notebooks = ["a.ipynb", "n/b.ipynb", "n/m/c.ipynb", "n/z.ipynb", "n2/d.ipynb"]
+        await put_all(storage, [*reversed(notebooks), "n.ipynb.txt", "n/a.txt", "x.ipynb/y"])
+        found = await storage.list_notebooks()
+        assert [info["path"] for info in found] == notebooks
+        assert {info["size"] for info in found} == {len(path) for path in notebooks} | {7}
+        assert all(info["last_modified"].tzinfo for info in found)
+        for prefix in ("n", "n/"):
+            found = await storage.list_notebooks(prefix)
+            assert [info["path"] for info in found] == ["n/b.ipynb", "n/m/c.ipynb", "n/z.ipynb"]
+
+    async def test_a_closed_storage_can_be_used_again(self, storage: BaseStorageService) -> None:
+        await storage.aclose()
+        await storage.put("a", b"1")
+        for _ in range(2):
+            await storage.aclose()
+        assert await storage.list_notebooks() == []
+
+    def test_a_storage_serves_one_event_loop_after_the_other(
+        self, storage: BaseStorageService
+    ) -> None:
+        async def use(number: int) -> None:
+            await storage.put(f"object{number}", b"1")
+            assert len((await listing(storage.list_pages(""))).paths) == number
+
+        async def use_and_close(number: int) -> None:
+            await use(number)
+            await storage.aclose()
+
+        # jupyter_server validates `preferred_dir` on a loop that nobody closes a storage on.
+        asyncio.run(use(1))
+        asyncio.run(use_and_close(2))
+        asyncio.run(use_and_close(3))
