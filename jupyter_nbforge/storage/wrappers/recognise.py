@@ -20,8 +20,9 @@ _STRONG = frozenset({"sha256", "md5"})
 class Sent:
     """What a write has sent, as much of it as is needed to know it again.
 
-    A save's own `mtime` (to the microsecond) and SHA-256 in the metadata tell at once. Where
-    they are not given, or not kept by the store, the bytes decide, by the digest of each part.
+    The `mtime` (to the microsecond) and the SHA-256 in a save's metadata tell at once, of an
+    upload in parts the `mtime`. Where they are not given, or not shown by the store, the bytes
+    decide, by the digest of each part.
     """
 
     metadata: Mapping[str, str]
@@ -31,7 +32,7 @@ class Sent:
     async def add(self, number: int, data: bytes) -> None:
         """Note part `number`; a part that was sent again counts once."""
         digest = b""
-        if self._mtime() is None:
+        if self._mtime() is None or parse_hash(self.metadata) is not None:
             digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
         self._parts[number] = (len(data), digest)
 
@@ -53,8 +54,10 @@ class Sent:
         mtime, content_hash = self._mtime(), parse_hash(self.metadata)
         if mtime is None:
             return None
-        if content_hash is not None and meta.content_hash != content_hash:
-            return False
+        if content_hash is not None:
+            same = _is_same_hash(content_hash, meta.content_hash)
+            if not same:
+                return same
         return meta.last_modified == mtime
 
     def _mtime(self) -> datetime | None:
