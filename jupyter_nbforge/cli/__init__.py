@@ -1,0 +1,90 @@
+"""The command ``jupyter nbforge``: JupyterLab on a storage URL, or on a server of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..storage.errors import StorageError
+from ..testing.servers import ServerError
+from .errors import CommandError
+
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl+C ended, as shells count it."""
+
+_LAB = """\
+Open JupyterLab on a storage URL, with everything configured. The storage is looked at
+first: a wrong bucket, key or endpoint is told in one sentence and nothing is started.
+
+Anything after the URL goes to JupyterLab as it is, for example --no-browser, --port=8889
+or --S3Storage.endpoint_url=https://minio.example.org
+"""
+
+_DEMO = """\
+Open JupyterLab on a bucket of an S3 server (SeaweedFS) that runs on this computer for as
+long as the command does. What you do is kept in the directory and is there again the next
+time. Sample notebooks are put into the bucket where they are missing; yours are never
+overwritten. Anything unknown here goes to JupyterLab as it is, for example --no-browser.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, without what is passed on to JupyterLab."""
+    top = argparse.ArgumentParser(
+        prog="jupyter nbforge",
+        description="JupyterLab on notebooks and files in an object store.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"jupyter_nbforge {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    lab = _subcommand(commands, "lab", "open JupyterLab on a storage URL", _LAB)
+    lab.usage = "jupyter nbforge lab URL [JupyterLab options]"
+    lab.add_argument(
+        "url", metavar="URL", help="for example s3://bucket/prefix, file:///directory, memory://"
+    )
+    demo = _subcommand(commands, "demo", "open JupyterLab on a small S3 server of its own", _DEMO)
+    demo.usage = "jupyter nbforge demo [--dir DIR] [JupyterLab options]"
+    demo.add_argument(
+        "--dir",
+        metavar="DIR",
+        help="where the S3 server keeps its data (default: jupyter_nbforge/demo in "
+        "Jupyter's data directory)",
+    )
+    return top
+
+
+def _subcommand(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    known, passed_on = parser().parse_known_args(argv)
+    try:
+        if known.command == "demo":
+            from .demo import run_demo
+
+            run_demo(known.dir, passed_on)
+        else:
+            from .lab import run_lab
+
+            run_lab(known.url, passed_on)
+    except (CommandError, ServerError, StorageError) as error:
+        sys.stderr.write(f"jupyter nbforge: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,109 @@
+"""JupyterLab in this process, on a storage that was looked at first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from jupyter_core.application import JupyterApp
+from jupyter_server.serverapp import ServerApp
+from traitlets.config import Config
+
+from ..storage.factory import create_storage_service
+from .errors import CommandError, require
+
+MANAGER = "jupyter_nbforge.NBForgeContentsManager"
+
+
+def run_lab(url: str, arguments: Sequence[str]) -> None:
+    """Serve JupyterLab on `url` until a signal ends it; `arguments` go to JupyterLab.
+
+    Raises `CommandError` or `StorageError` before anything is started.
+    """
+    require_jupyterlab()
+    if "://" not in url:
+        raise CommandError(
+            f"{url!r} is not a storage URL; give one such as s3://bucket/prefix, "
+            "before the options for JupyterLab."
+        )
+    check_storage(url, read_configuration(arguments))
+    serve(url, arguments)
+
+
+def require_jupyterlab() -> None:
+    """`CommandError` if JupyterLab is not installed."""
+    require("jupyterlab", "JupyterLab", "jupyterlab")
+
+
+def read_configuration(arguments: Sequence[str]) -> Config:
+    """The configuration that the server will have: its files and the command line."""
+    reader = ServerApp(log_level=logging.CRITICAL)
+    lab = _lab_app()
+    reader.aliases = {**reader.aliases, **lab.aliases}
+    reader.flags = {**reader.flags, **lab.flags}
+    # The server as far as its configuration: no port, no extension, no output.
+    JupyterApp.initialize(reader, list(arguments))
+    return reader.config
+
+
+def _lab_app() -> Any:
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
+
+    return LabApp
+
+
+def check_storage(url: str, config: Config) -> None:
+    """Open the storage and list one page of it; `StorageError` if that fails."""
+    asyncio.run(_list_one_page(url, config))
+
+
+async def _list_one_page(url: str, config: Config) -> None:
+    storage = create_storage_service(url, config=config)
+    try:
+        async for _page in storage.list_pages("", page_size=1):
+            break
+    finally:
+        await storage.aclose()
+
+
+def serve(url: str, arguments: Sequence[str]) -> None:
+    """Run JupyterLab on `url` in this process until SIGINT, SIGTERM or SIGHUP.
+
+    What is passed here never shows in the list of processes, and no kernel inherits it.
+    It comes before `arguments`, which may override it, and wins over configuration files.
+    """
+    ours = [
+        f"--ServerApp.contents_manager_class={MANAGER}",
+        f"--NBForgeContentsManager.storage_url={url}",
+        "--ServerApp.jpserver_extensions=jupyter_nbforge=True",
+    ]
+    server = _lab_app().initialize_server(argv=[*ours, *arguments])
+    _stop_on_signals(server)
+    server.start()
+
+
+def _stop_on_signals(server: ServerApp) -> None:
+    """End the server, its kernels and extensions in order at the first signal.
+
+    Jupyter asks back on a terminal, and without one Ctrl+C leaves out the extensions.
+    Further signals change nothing, so that an impatient one cannot break the clean end.
+    """
+
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            return
+        stopping = True
+        sys.stderr.write("\nStopping JupyterLab and its kernels ...\n")
+        server.stop(from_signal=True)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)

@@ -1,0 +1,129 @@
+"""A browser, a real S3 server and a real JupyterLab between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from jupyter_nbforge.testing.servers import SeaweedServer
+
+from .bucket import Bucket
+from .jupyterlab import JupyterLab
+from .server import JupyterProcess
+
+BUCKET = "browser"
+PREFIX = "people/someone/"
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find_browser() -> str:
+    """The system's Chromium; without one the test is skipped, in CI it fails."""
+    for name in _BROWSERS:
+        found = shutil.which(name)
+        if found:
+            return found
+    message = "no Chromium on PATH; install one, e.g. with: apt-get install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = find_browser()
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=list(_FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop() -> None:
+    """In place of pytest-jupyter's, which would close the loop that Playwright runs on."""
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup() -> None:
+    """In place of pytest-jupyter's: here servers are processes."""
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    with SeaweedServer(tmp_path_factory.mktemp("seaweed"), keep=False) as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server: SeaweedServer) -> Iterator[Bucket]:
+    opened = Bucket(s3_server, BUCKET, PREFIX)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(
+    s3_server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterProcess]:
+    """Plain ``jupyter lab`` with the two traits; credentials from the default chain."""
+    arguments = (
+        "lab",
+        "--ServerApp.contents_manager_class=jupyter_nbforge.NBForgeContentsManager",
+        f"--NBForgeContentsManager.storage_url=s3://{BUCKET}/{PREFIX}",
+        f"--S3Storage.endpoint_url={s3_server.endpoint_url}",
+        f"--S3Storage.region_name={s3_server.region}",
+        "--S3Storage.ordered_listing=False",
+    )
+    credentials = {
+        "AWS_ACCESS_KEY_ID": s3_server.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
+    }
+    with JupyterProcess(arguments, tmp_path_factory.mktemp("jupyter"), credentials) as started:
+        yield started
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A tab of a browser that has never been here before."""
+    context = browser.new_context(viewport={"width": 1400, "height": 860})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def lab(tab: Page, server: JupyterProcess) -> Iterator[JupyterLab]:
+    """JupyterLab on the bucket; at the end no request may have failed on the server."""
+    opened = JupyterLab(tab, server)
+    yield opened
+    assert not opened.failures, server.log
+
+
+@pytest.fixture
+def made_notebook() -> bytes:
+    """A notebook of one empty code cell, as another program writes it."""
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    code = {"cell_type": "code", "id": "c0", "metadata": {}, "source": [], "outputs": []}
+    text = {"cell_type": "markdown", "id": "c1", "metadata": {}, "source": ["made elsewhere"]}
+    notebook = {
+        "cells": [{**code, "execution_count": None}, text],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook).encode()

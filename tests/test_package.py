@@ -1,0 +1,72 @@
+"""What is installed: the files of the wheel and the names that users import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from configparser import ConfigParser
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import jupyter_nbforge
+
+ROOT = Path(__file__).parent.parent
+DATA = f"jupyter_nbforge-{jupyter_nbforge.__version__}.data/data"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    target = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = target.glob("*.whl")
+    with zipfile.ZipFile(built) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{DATA}/etc/jupyter/jupyter_server_config.d/jupyter_nbforge.json",
+        f"{DATA}/share/jupyter/lab/extensions/jupyter_nbforge/install.json",
+        "jupyter_nbforge/py.typed",
+        "jupyter_nbforge/cli/samples/Welcome.ipynb",
+        "jupyter_nbforge/cli/samples/data/temperatures.csv",
+    ],
+)
+def test_wheel_holds(wheel: zipfile.ZipFile, name: str) -> None:
+    assert name in wheel.namelist()
+
+
+def test_wheel_holds_the_package_and_nothing_beside_it(wheel: zipfile.ZipFile) -> None:
+    roots = {name.split("/")[0] for name in wheel.namelist()}
+    distribution = f"jupyter_nbforge-{jupyter_nbforge.__version__}"
+    assert roots == {"jupyter_nbforge", f"{distribution}.data", f"{distribution}.dist-info"}
+
+
+def test_wheel_declares_the_command_and_the_providers(wheel: zipfile.ZipFile) -> None:
+    distribution = f"jupyter_nbforge-{jupyter_nbforge.__version__}.dist-info"
+    declared = ConfigParser()
+    declared.read_string(wheel.read(f"{distribution}/entry_points.txt").decode())
+    assert dict(declared["console_scripts"]) == {"jupyter-nbforge": "jupyter_nbforge.cli:main"}
+    assert {"s3", "file", "memory"} <= set(declared["jupyter_nbforge.storage"])
+
+
+def test_every_declared_provider_can_be_loaded() -> None:
+    for point in metadata.entry_points(group="jupyter_nbforge.storage"):
+        assert issubclass(point.load(), jupyter_nbforge.BaseStorageService)
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    assert metadata.version("jupyter-nbforge") == jupyter_nbforge.__version__
+
+
+def test_public_names_exist_and_are_documented() -> None:
+    assert {"NBForgeContentsManager", "create_storage_service"} <= set(jupyter_nbforge.__all__)
+    for name in jupyter_nbforge.__all__:
+        public = getattr(jupyter_nbforge, name)
+        assert isinstance(public, str) or public.__doc__, name
