@@ -1,0 +1,405 @@
+"""Amazon S3 and the stores that speak its protocol, through aiobotocore."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timezone
+from functools import partial
+from typing import Any, Literal
+
+from .base import MultipartUpload
+from .errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    NotSupportedError,
+    PreconditionError,
+    StorageError,
+    TooLargeError,
+    UnavailableError,
+)
+from .paths import check_path
+from .s3_batch import BATCH_SIZE, delete_batch
+from .s3_client import S3Connection
+from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
+from .s3_options import S3Options
+from .s3_values import (
+    fits_xml,
+    headers_of,
+    list_page,
+    no_chunks,
+    object_meta,
+    payload,
+    range_of,
+    version_of,
+    whole_size,
+)
+from .types import (
+    ByteRange,
+    Capabilities,
+    IfAbsent,
+    IfMatch,
+    ListPage,
+    ObjectMeta,
+    ObjectReader,
+    Version,
+    WriteCondition,
+)
+
+_PAGE_SIZE = 1000
+_BATCHES_AT_ONCE = 4
+_REMEMBERED_SIZES = 10_000
+_MAX_EXPIRES_IN = 7 * 24 * 3600
+_COPY_REFUSALS = (
+    AlreadyExistsError,
+    NotFoundError,
+    PreconditionError,
+    StorageError,
+    TooLargeError,
+)
+"""What S3 answers to a copy for a reason that may lie with the source."""
+
+
+class S3Storage(S3Options):
+    """The objects of one bucket.
+
+    The version of an object is its ETag, so conditions need a store that honours
+    `If-Match` and `If-None-Match` on writes, as S3 has since 2024; where one does not, the
+    traits `conditional_*` say so and a look comes before the write.
+    """
+
+    schemes = ("s3",)
+
+    max_copy_size = 5 * 2**30
+    """Bytes that one CopyObject takes; what is larger is copied in parts."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check_options()
+        self._connection = S3Connection(
+            self.bucket,
+            profile=self.profile_name or None,
+            anonymous=self.anonymous,
+            config=self.client_config(),
+            options=self.client_options(),
+        )
+        self._warned: set[str] = set()
+        self._sizes: OrderedDict[str, tuple[Version, int]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            conditional_put=self.conditional_put,
+            conditional_delete=self.conditional_delete,
+            conditional_copy=self.conditional_copy,
+            presigned_urls=not self.anonymous,
+            ordered_listing=self.ordered_listing,
+            min_part_size=MIN_PART_SIZE,
+            max_parts=MAX_PARTS,
+        )
+
+    async def head(self, path: str) -> ObjectMeta:
+        check_path(path)
+        try:
+            return await self._head(path)
+        except NotFoundError:
+            await self._connection.check_bucket()
+            raise
+
+    async def _head(self, path: str, **conditions: Any) -> ObjectMeta:
+        answer = await self._head_answer(path, **conditions)
+        return self._note(object_meta(path, answer["ContentLength"], answer))
+
+    async def _head_answer(self, path: str, **conditions: Any) -> Mapping[str, Any]:
+        client = await self._connection.client()
+        with self._connection.call(path):
+            return await client.head_object(Bucket=self.bucket, Key=path, **conditions)
+
+    def _note(self, meta: ObjectMeta) -> ObjectMeta:
+        """Remember the size of this version: the answer to a copy does not have it."""
+        self._connection.bucket_seen = True
+        self._sizes[meta.path] = (meta.version, meta.size)
+        self._sizes.move_to_end(meta.path)
+        if len(self._sizes) > _REMEMBERED_SIZES:
+            self._sizes.popitem(last=False)
+        return meta
+
+    def get(
+        self,
+        path: str,
+        *,
+        byte_range: ByteRange | None = None,
+        if_match: Version | None = None,
+        if_none_match: Version | None = None,
+    ) -> AbstractAsyncContextManager[ObjectReader]:
+        conditions = {"IfMatch": if_match, "IfNoneMatch": if_none_match}
+        given = {name: version for name, version in conditions.items() if version is not None}
+        return self._open(check_path(path), byte_range, given)
+
+    @asynccontextmanager
+    async def _open(
+        self, path: str, byte_range: ByteRange | None, conditions: Mapping[str, str]
+    ) -> AsyncIterator[ObjectReader]:
+        client = await self._connection.client()
+        request: dict[str, Any] = {**conditions, **range_of(byte_range)}
+        with self._connection.call(path):
+            try:
+                answer = await client.get_object(Bucket=self.bucket, Key=path, **request)
+            except client.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 416:
+                    raise
+                answer = None
+        if answer is None:
+            yield await self._beyond_the_end(path, byte_range, conditions)
+            return
+        body = answer["Body"]
+        chunks = self._connection.chunks(path, body)
+        try:
+            size = whole_size(path, byte_range, answer)
+            yield ObjectReader(self._note(object_meta(path, size, answer)), chunks)
+        finally:
+            await chunks.aclose()
+            body.close()
+
+    async def _beyond_the_end(
+        self, path: str, byte_range: ByteRange | None, conditions: Mapping[str, str]
+    ) -> ObjectReader:
+        meta = await self._head(path, **conditions)
+        if byte_range is None or byte_range.start < meta.size:
+            raise UnavailableError(
+                f"{path!r} was replaced while it was opened; try again.", path=path, retryable=True
+            )
+        return ObjectReader(meta, no_chunks())
+
+    async def put(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        condition: WriteCondition | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectMeta:
+        check_path(path)
+        headers = headers_of(content_type, metadata)
+        conditions = await self._conditions(path, condition, "conditional_put")
+        client = await self._connection.client()
+        body = await payload(client, data)
+        request: dict[str, Any] = {**body, **headers, **self.write_options(), **conditions}
+        with self._connection.call(path, condition=condition, write=True):
+            answer = await client.put_object(Bucket=self.bucket, Key=path, **request)
+        return self._note(object_meta(path, len(data), {**headers, **answer}))
+
+    async def _conditions(
+        self, path: str, condition: WriteCondition | None, trait: str
+    ) -> dict[str, Any]:
+        """The request parameters of a condition, or, where `trait` is off, none after a look."""
+        if condition is None:
+            return {}
+        if not getattr(self, trait):
+            self._warn_once(trait)
+            await self.check_condition(path, condition)
+            return {}
+        if isinstance(condition, IfAbsent):
+            return {"IfNoneMatch": "*"}
+        return {"IfMatch": condition.version}
+
+    def _warn_once(self, trait: str) -> None:
+        if trait not in self._warned:
+            self._warned.add(trait)
+            self.log.warning(
+                "S3Storage.%s is off: %s is checked by a look before each write; a change "
+                "that comes in between is overwritten.",
+                trait,
+                self.url,
+            )
+
+    async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
+        check_path(path)
+        conditions = await self._conditions(path, condition, "conditional_delete")
+        client = await self._connection.client()
+        # S3 does not mind a missing object; a store that does is overruled.
+        with (
+            suppress(NotFoundError),
+            self._connection.call(path, condition=condition, write=True),
+        ):
+            await client.delete_object(Bucket=self.bucket, Key=path, **conditions)
+
+    async def delete_many(
+        self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
+    ) -> None:
+        expected = versions or {}
+        singles: list[str] = []
+        batched: list[str] = []
+        for path in paths:
+            alone = not fits_xml(path) or (path in expected and not self._etags_in_batches)
+            (singles if alone else batched).append(path)
+        limit = asyncio.Semaphore(_BATCHES_AT_ONCE)
+
+        one_by_one = super().delete_many
+
+        async def one(batch: list[str]) -> None:
+            async with limit:
+                try:
+                    await delete_batch(self._connection, batch, expected)
+                except NotSupportedError:
+                    await one_by_one(batch, versions=versions)
+
+        work = [
+            one(batched[start : start + BATCH_SIZE]) for start in range(0, len(batched), BATCH_SIZE)
+        ]
+        work.append(one_by_one(singles, versions=versions))
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    @property
+    def _etags_in_batches(self) -> bool:
+        if self.conditional_delete_many is None:
+            return self.conditional_delete and not self.is_elsewhere
+        return self.conditional_delete_many
+
+    async def list_pages(
+        self,
+        prefix: str,
+        *,
+        delimiter: str | None = "/",
+        start_after: str | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[ListPage]:
+        request: dict[str, Any] = {
+            "Prefix": prefix,
+            "MaxKeys": min(page_size or _PAGE_SIZE, _PAGE_SIZE),
+        }
+        if delimiter is not None:
+            request["Delimiter"] = delimiter
+        if start_after is not None:
+            if not self.ordered_listing:
+                raise NotSupportedError("This store does not list in order.", path=prefix)
+            request["StartAfter"] = start_after
+        client = await self._connection.client()
+        while True:
+            with self._connection.call(prefix):
+                answer = await client.list_objects_v2(Bucket=self.bucket, **request)
+            self._connection.bucket_seen = True
+            page = list_page(answer)
+            for meta in page.objects:
+                self._note(meta)
+            yield page
+            if not answer.get("IsTruncated"):
+                return
+            if not answer.get("NextContinuationToken"):
+                raise StorageError(f"{self.url} cut its listing short.", path=prefix)
+            request.pop("StartAfter", None)
+            request["ContinuationToken"] = answer["NextContinuationToken"]
+
+    async def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        condition: WriteCondition | None = None,
+        source_version: Version | None = None,
+    ) -> ObjectMeta:
+        check_path(source)
+        check_path(target)
+        request = await self._conditions(target, condition, "conditional_copy")
+        if source_version is not None:
+            expected = IfMatch(source_version)
+            found = await self._conditions(source, expected, "conditional_copy")
+            request |= {f"CopySource{name}": value for name, value in found.items()}
+        request |= self.write_options()
+        client = await self._connection.client()
+        try:
+            with self._connection.call(target, condition=condition, write=True):
+                answer = await client.copy_object(
+                    Bucket=self.bucket,
+                    Key=target,
+                    CopySource={"Bucket": self.bucket, "Key": source},
+                    **request,
+                )
+        except StorageError as error:
+            return await self._copy_refused(error, source, target, condition, source_version)
+        return await self._copied(source, target, answer["CopyObjectResult"], source_version)
+
+    async def _copy_refused(
+        self,
+        error: StorageError,
+        source: str,
+        target: str,
+        condition: WriteCondition | None,
+        source_version: Version | None,
+    ) -> ObjectMeta:
+        """Find out which of the two objects a refusal is about, or copy in parts."""
+        if type(error) not in _COPY_REFUSALS:
+            raise error
+        found = await self._head_answer(source)
+        if source_version is not None and version_of(found["ETag"]) != source_version:
+            raise PreconditionError(f"{source!r} was changed meanwhile.", path=source)
+        too_large = type(error) in (StorageError, TooLargeError)
+        if not too_large or found["ContentLength"] <= self.max_copy_size:
+            raise error
+        upload = await self._begin(target, kept_headers(found))
+        answer = await copy_in_parts(upload, source, found, condition)
+        return replace(await self._head(target), version=version_of(answer["ETag"]))
+
+    async def _copied(
+        self,
+        source: str,
+        target: str,
+        result: Mapping[str, Any],
+        source_version: Version | None,
+    ) -> ObjectMeta:
+        """The metadata of a new copy; its size is not in the answer, but mostly known."""
+        version = version_of(result["ETag"])
+        known, size = self._sizes.get(source, (None, 0))
+        checked = source_version if self.conditional_copy else None
+        if known is None or known not in (version, checked):
+            return replace(await self._head(target), version=version)
+        modified = result["LastModified"].astimezone(timezone.utc)
+        return self._note(ObjectMeta(target, size, modified, version))
+
+    async def create_multipart_upload(
+        self,
+        path: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MultipartUpload:
+        return await self._begin(check_path(path), headers_of(content_type, metadata))
+
+    async def _begin(self, path: str, headers: Mapping[str, Any]) -> S3Upload:
+        conditions = partial(self._conditions, trait="conditional_put")
+        return await S3Upload.begin(
+            self._connection, path, headers, self.write_options(), conditions
+        )
+
+    async def get_presigned_url(
+        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+    ) -> str:
+        check_path(path)
+        if self.anonymous:
+            raise NotSupportedError("A presigned URL needs credentials.", path=path)
+        if not 0 < expires_in <= _MAX_EXPIRES_IN:
+            raise NotSupportedError("A presigned URL of S3 lives at most 7 days.", path=path)
+        client = await self._connection.client()
+        with self._connection.call(path):
+            return await client.generate_presigned_url(
+                "get_object" if method == "GET" else "put_object",
+                Params={"Bucket": self.bucket, "Key": path},
+                ExpiresIn=math.ceil(expires_in),
+            )
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()

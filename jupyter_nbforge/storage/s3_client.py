@@ -1,0 +1,143 @@
+"""The connection to a bucket: how the client is made and what is around each use of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigurationError, MissingExtraError, PermissionDeniedError
+from .loops import PerLoop
+from .s3_errors import Call, translated
+from .types import WriteCondition
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+_CHUNK_SIZE = 2**20
+
+
+class S3Connection:
+    """A bucket and, per event loop, the client to it. `options` are those of create_client."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        profile: str | None,
+        anonymous: bool,
+        config: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> None:
+        # Looked for, not imported: that is for the first use.
+        if find_spec("aiobotocore") is None:
+            raise MissingExtraError(
+                "S3 storage needs aiobotocore: pip install 'jupyter-nbforge[s3]'."
+            )
+        self.bucket = bucket
+        self.bucket_seen = False
+        self.endpoint = str(options.get("endpoint_url") or "Amazon S3")
+        self._profile = profile
+        self._anonymous = anonymous
+        self._config = config
+        self._options = options
+        self._clients: PerLoop[S3Client] = PerLoop(self._open)
+
+    async def client(self) -> S3Client:
+        """The running loop's client, made on first use."""
+        return await self._clients.get()
+
+    def call(
+        self, path: str | None, *, condition: WriteCondition | None = None, write: bool = False
+    ) -> AbstractContextManager[None]:
+        """Around each use of the client: SDK errors leave it as storage errors."""
+        return translated(Call(self.bucket, self.endpoint, path, condition, write))
+
+    async def check_bucket(self) -> None:
+        """`ConfigurationError` if there is no bucket; asked only until something was found in it.
+
+        A HEAD says 404 for an object that is missing and for a bucket that is: a wrong
+        bucket name must not look like an empty store.
+        """
+        if self.bucket_seen:
+            return
+        client = await self.client()
+        # Who may read objects may still not be allowed to ask for the bucket.
+        with suppress(PermissionDeniedError), self.call(None):
+            await client.head_bucket(Bucket=self.bucket)
+        self.bucket_seen = True
+
+    async def chunks(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
+        """The body of a GET; one that ends early or has another checksum is an error."""
+        while True:
+            with self.call(path):
+                chunk: bytes = await body.read(_CHUNK_SIZE)
+            if not chunk:
+                return
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Close the clients; idempotent, the connection may be used again afterwards."""
+        await self._clients.aclose()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[S3Client]:
+        # Importing the SDK, reading its models and looking for credentials takes up to a
+        # second, mostly without a pause: so it is done in a thread, by an event loop of that
+        # thread. Nothing of a client belongs to a loop before its first request.
+        with self.call(None):
+            context, client = await asyncio.to_thread(self._make)
+        self.endpoint = client.meta.endpoint_url
+        try:
+            yield client
+        finally:
+            await context.__aexit__(None, None, None)
+
+    def _make(self) -> tuple[AbstractAsyncContextManager[S3Client], S3Client]:
+        from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+        from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+        from botocore import UNSIGNED
+        from botocore.exceptions import BotoCoreError
+
+        config = AioConfig(
+            signature_version=UNSIGNED if self._anonymous else "s3v4",
+            # The retry wrapper retries, and it alone knows what was sent before.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            http_session_cls=_once_session(),
+            user_agent_extra="jupyter-nbforge",
+            **self._config,
+        )
+        session = AioSession(profile=self._profile)
+        try:
+            context = session.create_client("s3", config=config, **self._options)
+            return context, asyncio.run(context.__aenter__())
+        except BotoCoreError:
+            raise
+        except ValueError as error:
+            raise ConfigurationError("AWS_ENDPOINT_URL is not a URL of S3.") from error
+
+
+@cache
+def _once_session() -> type[Any]:
+    """The SDK's HTTP session, but each request is sent once.
+
+    aiohttp by itself sends a PUT again when its connection breaks. A conditional write
+    would then meet its own first attempt and be reported as somebody else's.
+    """
+    from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
+
+    class OnceSession(AIOHTTPSession):  # type: ignore[misc]
+        async def _get_session(self, proxy_url: str | None) -> Any:
+            session = await super()._get_session(proxy_url)
+            session._retry_connection = False
+            return session
+
+    return OnceSession

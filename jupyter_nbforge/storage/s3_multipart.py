@@ -1,0 +1,172 @@
+"""Uploads in parts, and copies of objects that are too large for one CopyObject."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .base import MultipartUpload
+from .errors import NotFoundError, StorageError
+from .s3_client import S3Connection
+from .s3_values import object_meta, payload, version_of, wants_checksums
+from .types import ObjectMeta, Version, WriteCondition
+
+MIN_PART_SIZE = 5 * 2**20
+MAX_PARTS = 10_000
+_COPY_PART_SIZE = 256 * 2**20
+_COPIES_AT_ONCE = 8
+
+_KEPT_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+)
+"""What CopyObject takes along and a multipart upload has to be told."""
+
+
+Conditions: TypeAlias = Callable[[str, WriteCondition | None], Awaitable[Mapping[str, Any]]]
+"""Gives the request parameters of a write condition, or checks it by a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    size: int
+    completed: Mapping[str, Any]
+
+
+class S3Upload(MultipartUpload):
+    """A multipart upload; begun by `begin`."""
+
+    def __init__(
+        self,
+        connection: S3Connection,
+        path: str,
+        upload_id: str,
+        headers: Mapping[str, Any],
+        conditions: Conditions,
+    ) -> None:
+        super().__init__(path)
+        self._connection = connection
+        self._headers = headers
+        self._conditions = conditions
+        self._target: dict[str, Any] = {
+            "Bucket": connection.bucket,
+            "Key": path,
+            "UploadId": upload_id,
+        }
+        self._parts: dict[int, _Part] = {}
+
+    @classmethod
+    async def begin(
+        cls,
+        connection: S3Connection,
+        path: str,
+        headers: Mapping[str, Any],
+        options: Mapping[str, Any],
+        conditions: Conditions,
+    ) -> S3Upload:
+        """Begin one; `headers` describe the object, `options` how the store is to keep it."""
+        client = await connection.client()
+        checksum = {"ChecksumAlgorithm": "CRC32"} if wants_checksums(client) else {}
+        request: dict[str, Any] = {**headers, **options, **checksum}
+        with connection.call(path, write=True):
+            answer = await client.create_multipart_upload(
+                Bucket=connection.bucket, Key=path, **request
+            )
+        return cls(connection, path, answer["UploadId"], headers, conditions)
+
+    async def upload_part(self, number: int, data: bytes) -> None:
+        self._check_open()
+        client = await self._connection.client()
+        body = await payload(client, data)
+        with self._connection.call(self.path, write=True):
+            answer = await client.upload_part(PartNumber=number, **body, **self._target)
+        self._keep(number, len(data), answer)
+
+    async def copy_part(
+        self, number: int, source: str, start: int, stop: int, version: Version
+    ) -> None:
+        """Take bytes `start` to `stop` (exclusive) of another object at `version` as a part."""
+        client = await self._connection.client()
+        with self._connection.call(source, write=True):
+            answer = await client.upload_part_copy(
+                PartNumber=number,
+                CopySource={"Bucket": self._connection.bucket, "Key": source},
+                CopySourceRange=f"bytes={start}-{stop - 1}",
+                CopySourceIfMatch=version,
+                **self._target,
+            )
+        self._keep(number, stop - start, answer["CopyPartResult"])
+
+    async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
+        answer = await self.join(condition)
+        size = sum(part.size for part in self._parts.values())
+        return object_meta(self.path, size, {**self._headers, **answer})
+
+    async def join(self, condition: WriteCondition | None) -> Mapping[str, Any]:
+        """Let the object appear; S3's answer, which has its ETag and not its time."""
+        self._check_open()
+        if not self._parts:
+            raise StorageError(f"The upload of {self.path!r} has no part.", path=self.path)
+        conditions = await self._conditions(self.path, condition)
+        client = await self._connection.client()
+        parts: list[Any] = [self._parts[number].completed for number in sorted(self._parts)]
+        with self._connection.call(self.path, condition=condition, write=True):
+            answer = await client.complete_multipart_upload(
+                MultipartUpload={"Parts": parts}, **self._target, **conditions
+            )
+        self._ended = True
+        return answer
+
+    async def abort(self) -> None:
+        if self._ended:
+            return
+        client = await self._connection.client()
+        with suppress(NotFoundError), self._connection.call(self.path):
+            await client.abort_multipart_upload(**self._target)
+        self._ended = True
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise NotFoundError(f"The upload of {self.path!r} has ended.", path=self.path)
+
+    def _keep(self, number: int, size: int, answer: Mapping[str, Any]) -> None:
+        completed = {"PartNumber": number, "ETag": answer["ETag"]}
+        if "ChecksumCRC32" in answer:
+            completed["ChecksumCRC32"] = answer["ChecksumCRC32"]
+        self._parts[number] = _Part(size, completed)
+
+
+async def copy_in_parts(
+    upload: S3Upload, source: str, found: Mapping[str, Any], condition: WriteCondition | None
+) -> Mapping[str, Any]:
+    """Fill `upload` on the server from `source` as `found` by a HEAD, and join it."""
+    size: int = found["ContentLength"]
+    version = version_of(found["ETag"])
+    step = max(_COPY_PART_SIZE, -(-size // MAX_PARTS))
+    limit = asyncio.Semaphore(_COPIES_AT_ONCE)
+
+    async def one(number: int, start: int) -> None:
+        async with limit:
+            await upload.copy_part(number, source, start, min(start + step, size), version)
+
+    async with upload:
+        starts = enumerate(range(0, size, step), start=1)
+        copies = [one(number, start) for number, start in starts]
+        # All are waited for: a part that arrives after the abort would stay and be billed.
+        results = await asyncio.gather(*copies, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return await upload.join(condition)
+
+
+def kept_headers(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the answer to a HEAD, what a copy takes along."""
+    return {name: answer[name] for name in _KEPT_HEADERS if name in answer}

@@ -1,0 +1,78 @@
+"""Real S3 servers for the tests: one of each for a session (and for each xdist worker).
+
+A server that cannot be started is a failure of every test that needs it, never a skip.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from jupyter_nbforge.storage.s3 import S3Storage
+from jupyter_nbforge.testing.servers import LocalServer, MotoServer, SeaweedServer
+
+_NUMBERS = itertools.count(1)
+
+_IGNORED = {
+    MotoServer: {"conditional_copy": False},
+    SeaweedServer: {"ordered_listing": False},
+}
+"""What a server does not honour: moto copies unconditionally, SeaweedFS lists in tree order."""
+
+
+class MakeS3(Protocol):
+    """Makes an `S3Storage` with a bucket of its own."""
+
+    def __call__(
+        self, server: LocalServer, *, versioned: bool = False, **options: Any
+    ) -> S3Storage: ...
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    with SeaweedServer(tmp_path_factory.mktemp("seaweed"), keep=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_s3() -> MakeS3:
+    """A factory of storages with a fresh bucket; `options` are traits, over the usual ones.
+
+    Whoever makes one closes it, on the event loop that used it.
+    """
+
+    def make(server: LocalServer, *, versioned: bool = False, **options: Any) -> S3Storage:
+        bucket = f"test-{next(_NUMBERS)}"
+        server.create_bucket(bucket, versioned=versioned)
+        usual = {
+            "bucket": bucket,
+            "endpoint_url": server.endpoint_url,
+            "region_name": server.region,
+            "access_key_id": server.access_key,
+            "secret_access_key": server.secret_key,
+            **_IGNORED[type(server)],
+        }
+        return S3Storage(**{**usual, **options})
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests see none of the credentials and settings of whoever runs them."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
