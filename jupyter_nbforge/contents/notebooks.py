@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from tornado.web import HTTPError
 
 from ..storage.metadata import stamp
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*[=\s]*", re.ASCII)
 BAD_FORMAT = "Must specify format of file contents as 'text' or 'base64'"
 
 
@@ -84,8 +86,11 @@ def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
     try:
         if format == "text":
             return content.encode("utf-8")
-        return base64.b64decode(content.encode("ascii"))
-    except (UnicodeEncodeError, binascii.Error) as error:
+        # The decoder skips what is not of its alphabet, and would store less than was sent.
+        if not _BASE64.fullmatch(content):
+            raise binascii.Error("a character that is not of the base64 alphabet")
+        return binascii.a2b_base64(content)
+    except (ValueError, binascii.Error) as error:
         raise HTTPError(400, f"Encoding error saving {path}: {error}") from error
 
 
