@@ -32,9 +32,10 @@ class PrefixStorage(WrapperStorage):
     """What lies below ``prefix/`` of `inner`, under paths without the prefix.
 
     Every path that goes in is checked, so none reaches a key outside the prefix
-    (`InvalidPathError`). Keys that are no valid path are left out of listings and counted
-    in the log. Errors name the path that the caller gave. With an empty prefix the checks
-    stay. The prefix is read once, at the start.
+    (`InvalidPathError`); a listing of what no path can begin with is empty. Keys that are
+    no valid path are left out of listings and counted in the log. Errors name the path that
+    the caller gave. With an empty prefix the checks stay. The prefix is read once, at the
+    start.
     """
 
     prefix = Unicode(
@@ -149,8 +150,10 @@ class PrefixStorage(WrapperStorage):
         start_after: str | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[ListPage]:
+        if not _may_begin_a_path(prefix):
+            return
         pages = self.inner.list_pages(
-            self._root + (check_path(prefix) if prefix else ""),
+            self._root + prefix,
             delimiter=delimiter,
             start_after=None if start_after is None else self._root + start_after,
             page_size=page_size,
@@ -308,6 +311,12 @@ def _checked_root(prefix: str) -> str:
             f"The prefix {prefix!r} cannot be used: {reason}. Give a folder such as 'team/alice'."
         )
     return root
+
+
+def _may_begin_a_path(prefix: str) -> bool:
+    # The last segment may go on: `a/.` begins `a/.git`.
+    begun = prefix if prefix.endswith("/") else prefix + "x"
+    return invalid_reason(begun) is None
 
 
 def _is_plain(path: str) -> bool:

@@ -1,0 +1,65 @@
+"""Every wrapper of ours, and the standard stack, keeps the rules of the storage interface."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_nbforge.storage import BaseStorageService, create_storage_service
+from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.wrappers import (
+    LimitStorage,
+    LoggingStorage,
+    PrefixStorage,
+    RetryStorage,
+    ShortMemoryStorage,
+)
+from jupyter_nbforge.testing.conformance import StorageConformance
+from jupyter_nbforge.testing.faults import CountingStorage, FaultyStorage
+
+
+class TestPrefix(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return PrefixStorage(MemoryStorage(), "team/alice")
+
+
+class TestEmptyPrefix(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return PrefixStorage(MemoryStorage())
+
+
+class TestLimit(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return LimitStorage(MemoryStorage(), max_concurrency=1)
+
+
+class TestRetry(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return RetryStorage(MemoryStorage())
+
+
+class TestLogging(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return LoggingStorage(MemoryStorage())
+
+
+class TestShortMemory(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return ShortMemoryStorage(MemoryStorage())
+
+
+class TestFaultTools(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return CountingStorage(FaultyStorage(MemoryStorage()))
+
+
+class TestStandardStack(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return create_storage_service("memory://team/alice")
