@@ -155,9 +155,12 @@ class LocalTree:
             return None
         if entry.is_symlink() and not self._holds(os.path.realpath(entry.path)):
             return None
-        if entry.is_dir():
-            return entry.name + DELIMITER
-        return entry.name if entry.is_file() else None
+        with suppress(OSError):  # A link to itself, or to what may not be looked at.
+            if entry.is_dir():
+                return entry.name + DELIMITER
+            if entry.is_file():
+                return entry.name
+        return None
 
 
 def meta_of(path: str, found: os.stat_result) -> ObjectMeta:
@@ -176,8 +179,9 @@ def meta_of(path: str, found: os.stat_result) -> ObjectMeta:
 
 
 def _meta_if_there(path: str, real: str) -> Iterator[ObjectMeta]:
-    # Between the scan and here another program may have deleted or replaced it.
-    with suppress(FileNotFoundError, NotADirectoryError, NotFoundError):
+    # Since the scan another program may have deleted or replaced it; and it cannot be looked
+    # at in a directory that may be read but not searched.
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError, NotFoundError):
         yield meta_of(path, os.stat(real))
 
 
