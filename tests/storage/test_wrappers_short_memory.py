@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timezone
-from typing import TypeVar
 
 import pytest
 
@@ -27,62 +24,15 @@ from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.metadata import stamp
 from jupyter_nbforge.storage.wrappers import ShortMemoryStorage
 from jupyter_nbforge.storage.wrappers.remembered import Recent
-from jupyter_nbforge.testing.faults import CountingStorage, Fault, FaultyStorage
+from jupyter_nbforge.testing.faults import CountingStorage, Fault
 
 from .helpers import listing, put_all, read
-
-T = TypeVar("T")
-
-
-class CopyTellsLittle(MemoryStorage):
-    """A store that answers to a copy as S3 does: its own time, no type, no hash of ours."""
-
-    async def copy(
-        self,
-        source: str,
-        target: str,
-        *,
-        condition: WriteCondition | None = None,
-        source_version: Version | None = None,
-    ) -> ObjectMeta:
-        meta = await super().copy(
-            source, target, condition=condition, source_version=source_version
-        )
-        return replace(
-            meta,
-            last_modified=datetime(2001, 1, 1, tzinfo=timezone.utc),
-            content_type=None,
-            content_hash=None,
-        )
-
-
-class World:
-    """A store, the storage that remembers, and the time."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.store = CopyTellsLittle()
-        self.faulty = FaultyStorage(self.store)
-        self.counting = CountingStorage(self.faulty)
-        self.storage = ShortMemoryStorage(self.counting, clock=lambda: self.now)
-
-    async def requests(self, awaitable: Awaitable[T]) -> list[str]:
-        """The calls that reach the store, whatever their outcome."""
-        self.counting.reset()
-        with contextlib.suppress(StorageError):
-            await awaitable
-        return [operation for operation, _ in self.counting.calls]
+from .memory_world import World, upload
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-async def upload(storage: ShortMemoryStorage, path: str) -> ObjectMeta:
-    started = await storage.create_multipart_upload(path)
-    await started.upload_part(1, b"1")
-    return await started.complete()
 
 
 async def test_head_after_our_own_put_is_answered_from_memory(world: World) -> None:
@@ -162,21 +112,6 @@ async def test_recall_tells_of_our_own_writes(world: World) -> None:
     assert storage.recall("a") is storage.recall("b") is False
 
 
-async def test_a_remembered_listing_answers_recall_for_its_folder(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/sub/b", "f/"])
-    await listing(world.storage.list_pages("f/"))
-    recalled = world.storage.recall("f/a")
-    assert isinstance(recalled, ObjectMeta)
-    assert recalled.path == "f/a"
-    assert world.storage.recall("f/other") is False
-    assert isinstance(world.storage.recall("f/"), ObjectMeta)
-    assert world.storage.recall("f/sub") is False
-    assert world.storage.recall("f/sub/b") is None
-    assert world.storage.recall("g") is None
-    world.now += 2.0
-    assert world.storage.recall("f/other") is None
-
-
 async def test_recall_prefers_what_was_learnt_last(world: World) -> None:
     storage = world.storage
     with pytest.raises(NotFoundError):
@@ -205,81 +140,6 @@ async def test_recall_prefers_the_full_metadata_of_the_same_version(world: World
     world.now += 0.5
     await listing(storage.list_pages(""))
     assert storage.recall("a") == meta
-
-
-async def test_the_same_listing_asked_again_is_answered_from_memory(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/b", "f/sub/c"])
-    first = await listing(world.storage.list_pages("f/"))
-    assert await world.requests(listing(world.storage.list_pages("f/"))) == []
-    assert await listing(world.storage.list_pages("f/")) == first
-    for other in (
-        world.storage.list_pages("f/", delimiter=None),
-        world.storage.list_pages("f/sub/"),
-        world.storage.list_pages("f/", start_after="f/a"),
-    ):
-        assert await world.requests(listing(other)) == ["list_pages"]
-    world.now += 2.0
-    assert await world.requests(listing(world.storage.list_pages("f/"))) == ["list_pages"]
-
-
-async def test_a_listing_from_some_place_on_is_not_taken_for_a_whole_one(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/b"])
-    await listing(world.storage.list_pages("f/", start_after="f/a"))
-    assert (await listing(world.storage.list_pages("f/"))).paths == ["f/a", "f/b"]
-    assert world.storage.recall_folder("other") is None
-
-
-async def test_a_listing_that_was_not_read_to_its_end_is_not_remembered(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/b"])
-    async for _ in world.storage.list_pages("f/", page_size=1):
-        break
-    assert world.storage.recall("f/b") is None
-    assert (await listing(world.storage.list_pages("f/"))).paths == ["f/a", "f/b"]
-
-
-WRITES: dict[str, Callable[[ShortMemoryStorage], Awaitable[object]]] = {
-    "put": lambda storage: storage.put("f/new", b""),
-    "delete": lambda storage: storage.delete("f/a"),
-    "delete_many": lambda storage: storage.delete_many(["f/a", "f/b"]),
-    "copy": lambda storage: storage.copy("f/a", "f/new"),
-    "complete": lambda storage: upload(storage, "f/new"),
-}
-
-
-@pytest.mark.parametrize("write", WRITES)
-async def test_our_own_writes_drop_the_listings_above_them(world: World, write: str) -> None:
-    storage = world.storage
-    await put_all(world.store, ["f/a", "f/b", "g/c"])
-
-    async def list_all() -> list[object]:
-        prefixes = ("", "f/", "f", "g/", "f/a")
-        return [await listing(storage.list_pages(prefix)) for prefix in prefixes]
-
-    await list_all()
-    await WRITES[write](storage)
-    remembered = await list_all()
-    storage._forget_all()
-    assert remembered == await list_all()
-    assert await world.requests(listing(storage.list_pages("g/"))) == []
-
-
-@pytest.mark.parametrize("write", WRITES)
-async def test_a_listing_during_which_we_wrote_is_not_remembered(world: World, write: str) -> None:
-    await put_all(world.store, ["f/a", "f/b"])
-    pages = world.storage.list_pages("f/", page_size=1)
-    await anext(pages)
-    await WRITES[write](world.storage)
-    await listing(pages)
-    assert await world.requests(listing(world.storage.list_pages("f/"))) == ["list_pages"]
-
-
-async def test_a_listing_during_which_we_wrote_elsewhere_is_remembered(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/b"])
-    pages = world.storage.list_pages("f/", page_size=1)
-    await anext(pages)
-    await world.storage.put("g/c", b"")
-    await listing(pages)
-    assert await world.requests(listing(world.storage.list_pages("f/"))) == []
 
 
 @pytest.mark.parametrize("look", ["head", "get"])
@@ -459,85 +319,6 @@ async def test_a_copy_whose_source_is_gone_forgets_the_source(world: World) -> N
     assert world.storage.recall("a") is None
 
 
-async def test_recall_folder_answers_from_a_listing_of_the_folder(world: World) -> None:
-    await put_all(world.store, ["full/a", "marked/"])
-    for folder in ("full/", "marked/", "empty/"):
-        await listing(world.storage.list_pages(folder))
-    assert world.storage.recall_folder("full") is True
-    assert world.storage.recall_folder("marked/") is True
-    assert world.storage.recall_folder("empty") is False
-    assert world.storage.recall_folder("unknown") is None
-
-
-async def test_recall_folder_answers_from_the_beginning_of_a_listing(world: World) -> None:
-    await put_all(world.store, ["f/a", "f/b"])
-    async for _ in world.storage.list_pages("f/", delimiter=None, page_size=1):
-        break
-    assert world.storage.recall_folder("f") is True
-
-
-async def test_recall_folder_answers_from_a_listing_of_the_parent(world: World) -> None:
-    await put_all(world.store, ["f/sub/a", "f/b"])
-    await listing(world.storage.list_pages("f/"))
-    assert world.storage.recall_folder("f/sub") is True
-    assert world.storage.recall_folder("f/none") is False
-    assert world.storage.recall_folder("f/b") is False
-    assert world.storage.recall_folder("f/sub/deeper") is None
-
-
-async def test_recall_folder_answers_from_a_listing_of_what_begins_with_its_name(
-    world: World,
-) -> None:
-    await put_all(world.store, ["f/a", "file"])
-    await listing(world.storage.list_pages("f"))
-    await listing(world.storage.list_pages("g"))
-    assert world.storage.recall_folder("f") is True
-    assert world.storage.recall("f") is False
-    assert world.storage.recall_folder("g") is False
-
-
-async def test_the_root_always_exists(world: World) -> None:
-    await listing(world.storage.list_pages(""))
-    assert world.storage.recall_folder("") is True
-
-
-async def test_recall_folder_goes_back_as_far_as_it_is_asked_to(world: World) -> None:
-    await world.store.put("f/a", b"")
-    await listing(world.storage.list_pages(""))
-    world.now += 10
-    assert world.storage.recall_folder("f") is None
-    assert world.storage.recall_folder("f", max_age=11) is True
-    assert await world.requests(listing(world.storage.list_pages(""))) == ["list_pages"]
-    world.now += 15
-    assert world.storage.recall_folder("f", max_age=60) is None
-
-
-async def test_recall_folder_prefers_what_was_learnt_last(world: World) -> None:
-    await listing(world.storage.list_pages(""))
-    assert world.storage.recall_folder("f") is False
-    world.now += 1
-    await world.store.put("f/a", b"")
-    await listing(world.storage.list_pages("f/"))
-    assert world.storage.recall_folder("f") is True
-
-
-async def test_our_own_write_in_a_folder_makes_all_folders_above_it_exist(world: World) -> None:
-    await listing(world.storage.list_pages(""))
-    await world.storage.put("f/sub/a", b"")
-    assert world.storage.recall_folder("f") is True
-    assert world.storage.recall_folder("f/sub") is True
-    await world.storage.put("g/", b"")
-    assert world.storage.recall_folder("g") is True
-
-
-async def test_our_own_delete_in_a_folder_leaves_its_existence_unknown(world: World) -> None:
-    await world.storage.put("f/sub/a", b"")
-    await listing(world.storage.list_pages("f/"))
-    await world.storage.delete("f/sub/a")
-    assert world.storage.recall_folder("f") is None
-    assert world.storage.recall_folder("f/sub", max_age=15) is None
-
-
 async def test_seconds_of_zero_remembers_nothing(world: World) -> None:
     world.storage.seconds = 0
     await world.storage.put("f/a", b"1")
@@ -561,17 +342,6 @@ async def test_memory_of_paths_and_listings_is_bounded(world: World) -> None:
     for number in range(100):
         await listing(world.storage.list_pages(f"f{number}/"))
     assert len(world.storage._listings) <= 64
-
-
-async def test_a_listing_that_is_too_long_is_not_remembered(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jupyter_nbforge.storage.wrappers.short_memory._LISTED_ENTRIES", 4)
-    world.storage._forget_all()
-    await put_all(world.store, [f"f/{number}" for number in range(5)])
-    assert len((await listing(world.storage.list_pages("f/", page_size=2))).paths) == 5
-    again = listing(world.storage.list_pages("f/", page_size=2))
-    assert await world.requests(again) == ["list_pages"] * 3
 
 
 def test_the_sum_of_sizes_bounds_a_table_and_the_oldest_goes_first() -> None:
