@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,8 +87,20 @@ class JupyterProcess:
         """Everything that the process has printed."""
         return (self.home / "server.log").read_text()
 
+    @contextmanager
+    def started(self) -> Iterator[JupyterProcess]:
+        """As a context manager that does not wait for the server."""
+        self._spawn()
+        try:
+            yield self
+        finally:
+            self.stop()
+
     def start(self) -> None:
         """Start, and return when the server answers."""
+        self._wait_until_ready(self._spawn())
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         work = self.home / "work"
         work.mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("wb") as output:
@@ -100,9 +113,12 @@ class JupyterProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        return self._process
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not self._is_ready():
-            ended = self._process.poll() is not None
+            ended = process.poll() is not None
             if ended or time.monotonic() > deadline:
                 self.stop()
                 raise AssertionError(f"the server did not come up:\n{self.log}")
