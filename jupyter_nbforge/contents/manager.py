@@ -72,6 +72,8 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         path = api_path(path)
         if not path:
             return False
+        if self.uploads.is_running(path):
+            return True  # as good as there: the question comes before each of its chunks
         with http_errors():
             recalled = self.storage.recall(path)
             if recalled is not None:

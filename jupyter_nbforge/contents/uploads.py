@@ -66,6 +66,10 @@ class Uploads:
         self._running: dict[str, Upload] = {}
         self._finished: TTLCache[str, Finished] = TTLCache(_REMEMBERED, idle, timer=timer)
 
+    def is_running(self, path: str) -> bool:
+        """Whether chunks of an upload of `path` have come, and not yet the last."""
+        return path in self._running
+
     def finished(self, path: str) -> Finished | None:
         """The upload of `path` that ended just now, if none is running."""
         return None if path in self._running else self._finished.get(path)

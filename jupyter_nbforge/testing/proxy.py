@@ -1,0 +1,114 @@
+"""A proxy before a real S3 server that tells what was asked of it, request by request.
+
+It passes everything on unchanged, the Host header too, so that signatures stay valid. A
+delay may be put before each request, as a distant store has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+from urllib.parse import unquote
+
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+from multidict import CIMultiDictProxy
+from typing_extensions import Self
+from yarl import URL
+
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_CHUNK_SIZE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request: `operation` in the words of the storage interface, and the object's path."""
+
+    operation: str
+    path: str
+
+
+class S3Proxy:
+    """An async context manager; `endpoint_url` is what clients are given, `seen` what they sent."""
+
+    def __init__(self, target: str, *, delay: float = 0.0) -> None:
+        self.seen: list[Seen] = []
+        self.delay = delay
+        self.endpoint_url = ""
+        self._target = URL(target)
+
+    async def __aenter__(self) -> Self:
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0),
+            timeout=ClientTimeout(total=None),
+            auto_decompress=False,
+        )
+        application = web.Application(client_max_size=2**40)
+        application.router.add_route("*", "/{path:.*}", self._pass_on)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.endpoint_url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    def take(self) -> Counter[str]:
+        """How often each operation was asked for since the last call."""
+        counts = Counter(seen.operation for seen in self.seen)
+        self.seen.clear()
+        return counts
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(Seen(operation_of(request), unquote(request.path)))
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        # The path goes on as it came, byte for byte: the signature is over just that.
+        target = URL(f"{self._target.origin()}{request.raw_path}", encoded=True)
+        async with self._session.request(
+            request.method,
+            target,
+            headers=_passed(request.headers),
+            data=request.content if request.can_read_body else None,
+            allow_redirects=False,
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
+        ) as answer:
+            response = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for chunk in answer.content.iter_chunked(_CHUNK_SIZE):
+                    await response.write(chunk)
+            await response.write_eof()
+            return response
+
+
+def operation_of(request: web.Request) -> str:
+    """The S3 operation that a request is."""
+    query, method = request.query, request.method
+    if method == "GET" and request.path.strip("/").count("/") == 0:
+        return "LIST"
+    if method == "PUT" and "x-amz-copy-source" in request.headers:
+        return "COPY"
+    if method == "POST" and "delete" in query:
+        return "DELETE"
+    if "uploads" in query:
+        return "CREATE UPLOAD"
+    if "uploadId" in query:
+        return {"PUT": "PART", "POST": "COMPLETE", "DELETE": "ABORT"}.get(method, method)
+    return method
+
+
+def _passed(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP]
