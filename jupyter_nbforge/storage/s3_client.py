@@ -102,8 +102,8 @@ class S3Connection:
             await context.__aexit__(None, None, None)
 
     def _make(self) -> tuple[AbstractAsyncContextManager[S3Client], S3Client]:
-        from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
-        from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import AioSession
         from botocore import UNSIGNED
         from botocore.exceptions import BotoCoreError
 
@@ -132,7 +132,7 @@ def _once_session() -> type[Any]:
     aiohttp by itself sends a PUT again when its connection breaks. A conditional write
     would then meet its own first attempt and be reported as somebody else's.
     """
-    from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
+    from aiobotocore.httpsession import AIOHTTPSession
 
     class OnceSession(AIOHTTPSession):  # type: ignore[misc]
         async def _get_session(self, proxy_url: str | None) -> Any:
