@@ -52,8 +52,8 @@ def decode_notebook(path: str, data: bytes) -> tuple[Any, dict[str, Any]]:
 
 def encode_notebook(path: str, content: Any) -> Encoded:
     """The notebook as bytes, in its own format version; content of a wrong shape: 400."""
-    if not isinstance(content, dict):
-        raise HTTPError(400, f"The content of notebook {path} is not a JSON object.")
+    if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
+        raise HTTPError(400, f"What was sent for {path} is no notebook: it has no nbformat.")
     validation: dict[str, Any] = {}
     try:
         notebook = nbformat.from_dict(content)

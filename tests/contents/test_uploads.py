@@ -1,0 +1,139 @@
+"""Chunked uploads: whole or not at all, and never two mixed into one."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from tornado.web import HTTPError
+
+from jupyter_nbforge import NBForgeContentsManager
+from jupyter_nbforge.contents.uploads import Uploads
+from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.testing.faults import FaultyStorage
+
+from .conftest import Clock
+from .gestures import chunk, contents_of
+
+
+async def status_of(manager: NBForgeContentsManager, number: object, text: str = "x") -> int:
+    with pytest.raises(HTTPError) as refused:
+        await manager.save({**chunk(1, text), "chunk": number}, "f.bin")
+    return int(refused.value.status_code)
+
+
+async def test_the_file_appears_whole_with_the_last_chunk_and_not_before(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for number, text in ((1, "a"), (2, "b"), (3, "c")):
+        model = await manager.save(chunk(number, text), "f.bin")
+        assert model["size"] == number
+        assert await contents_of(store) == {}
+    await manager.save(chunk(-1, "d"), "f.bin")
+    assert await contents_of(store) == {"f.bin": b"abcd"}
+
+
+async def test_bytes_of_any_value_arrive_as_they_were(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    data = bytes(range(256)) * 3
+    for number, start in ((1, 0), (2, 256), (-1, 512)):
+        piece = base64.encodebytes(data[start : start + 256]).decode()
+        model = {"type": "file", "format": "base64", "content": piece, "chunk": number}
+        await manager.save(model, "f.bin")
+    assert await contents_of(store) == {"f.bin": data}
+
+
+async def test_uploads_of_different_paths_do_not_touch_each_other(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for number in (1, 2, -1):
+        for path in ("one", "other"):
+            await manager.save(chunk(number, path[0]), path)
+    assert await contents_of(store) == {"one": b"ooo", "other": b"ooo"}
+
+
+@pytest.mark.parametrize("number", [2, -1, 17])
+async def test_a_chunk_without_its_first_is_refused(
+    manager: NBForgeContentsManager, store: MemoryStorage, number: int
+) -> None:
+    assert await status_of(manager, number) == 400
+    assert await contents_of(store) == {}
+
+
+@pytest.mark.parametrize("number", [0, -2, -7, 1.5, "1", True, [1]])
+async def test_what_is_no_number_of_a_chunk_is_refused(
+    manager: NBForgeContentsManager, number: object
+) -> None:
+    assert await status_of(manager, number) == 400
+
+
+async def test_a_missing_chunk_ends_the_upload(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await manager.save(chunk(1, "a"), "f.bin")
+    assert await status_of(manager, 3) == 400
+    assert await status_of(manager, -1) == 400
+    assert await contents_of(store) == {}
+
+
+async def test_a_chunk_sent_twice_counts_once(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for number, text in ((1, "a"), (1, "a"), (2, "b"), (2, "b"), (-1, "c"), (-1, "c")):
+        await manager.save(chunk(number, text), "f.bin")
+    assert await contents_of(store) == {"f.bin": b"abc"}
+
+
+async def test_a_second_upload_of_a_path_waits_for_the_first(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await manager.save(chunk(1, "a"), "f.bin")
+    assert await status_of(manager, 1, "other") == 409
+    await manager.save(chunk(-1, "b"), "f.bin")
+    assert await contents_of(store) == {"f.bin": b"ab"}
+
+
+async def test_two_uploads_that_got_mixed_leave_nothing(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await manager.save(chunk(1, "same start"), "f.bin")
+    await manager.save(chunk(2, "of one"), "f.bin")
+    assert await status_of(manager, 2, "of the other") == 409
+    assert await status_of(manager, -1) == 400
+    assert await contents_of(store) == {}
+
+
+async def test_an_upload_that_cannot_be_stored_ends_and_can_be_made_again(
+    manager: NBForgeContentsManager, store: MemoryStorage, faults: FaultyStorage
+) -> None:
+    faults.fail("put")
+    await manager.save(chunk(1, "a"), "f.bin")
+    assert await status_of(manager, -1) == 503
+    for number in (1, -1):
+        await manager.save(chunk(number, "b"), "f.bin")
+    assert await contents_of(store) == {"f.bin": b"bb"}
+
+
+async def test_hooks_run_with_the_first_and_the_last_chunk(
+    manager: NBForgeContentsManager,
+) -> None:
+    ran: list[str] = []
+    manager.register_pre_save_hook(lambda **_: ran.append("pre"))
+    manager.register_post_save_hook(lambda **_: ran.append("post"))
+    for number in (1, 2, -1):
+        await manager.save(chunk(number, "x"), "f.bin")
+        ran.append(str(number))
+    assert ran == ["pre", "1", "2", "post", "-1"]
+
+
+async def test_an_idle_upload_is_given_up_when_another_begins(clock: Clock) -> None:
+    uploads = Uploads(idle=10.0, timer=clock)
+    await uploads.add("a", 1, "x", "text", None)
+    clock.pass_by(9)
+    await uploads.add("b", 1, "x", "text", None)
+    assert uploads.is_running("a")
+    clock.pass_by(2)
+    await uploads.add("c", 1, "x", "text", None)
+    assert [path for path in "abc" if uploads.is_running(path)] == ["b", "c"]
+    uploads.close()
