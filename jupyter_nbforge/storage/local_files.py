@@ -64,7 +64,7 @@ class LocalFiles(LocalTree):
         target = self.locate(path)
         if path.endswith(DELIMITER):
             return self._make_folder(path, target, chunks, condition, mtime_ns)
-        # Also before the bytes are written: a refused write makes no folders.
+        # Also here, so that a write that will be refused takes no time and no space.
         _check_target(path, _find(target), condition)
         with self._temporary(path, os.path.dirname(target)) as temporary:
             with FileIO(temporary, "r+") as file:

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_nbforge.storage.base import BaseStorageService, MultipartUpload
 from jupyter_nbforge.storage.errors import NotSupportedError
+from jupyter_nbforge.storage.factory import create_storage_service
 from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.types import (
@@ -33,6 +34,14 @@ class TestLocal(StorageConformance):
     @pytest.fixture
     def storage(self, tmp_path: Path) -> LocalStorage:
         return LocalStorage(root=str(tmp_path))
+
+
+class TestLocalStack(StorageConformance):
+    """Prefix, short memory and the others meet markers that nobody made."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> BaseStorageService:
+        return create_storage_service(tmp_path.as_uri(), prefix="team/alice")
 
 
 class TestWrapper(StorageConformance):

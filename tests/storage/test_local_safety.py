@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -22,14 +23,15 @@ from jupyter_nbforge.storage.errors import (
     InvalidPathError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionError,
     StorageError,
     TooLargeError,
     UnavailableError,
 )
 from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.local_tree import TEMPORARY_PREFIX
-from jupyter_nbforge.storage.types import IfAbsent
-from jupyter_nbforge.testing.suite import listing, read
+from jupyter_nbforge.storage.types import IfAbsent, IfMatch
+from jupyter_nbforge.testing.suite import listing, race, read
 
 
 @pytest.fixture
@@ -261,6 +263,28 @@ async def test_the_bytes_are_on_the_disk_before_the_name(
     await storage.put("a", b"1")
     await storage.put("b", b"1", condition=IfAbsent())
     assert calls == ["fsync", "replace", "fsync", "fsync", "link", "fsync"]
+
+
+async def test_a_write_that_is_refused_writes_no_bytes(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await storage.put("a", b"1")
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(AlreadyExistsError):
+        await storage.put("a", b"2", condition=IfAbsent())
+
+
+async def test_writes_of_one_process_exclude_each_other_without_file_locks(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EBADF))
+    version = (await storage.put("a", b"0")).version
+    for number in range(50):
+        won, lost = await race(
+            storage.put("a", b"%d" % number, condition=IfMatch(version)) for _ in range(6)
+        )
+        assert {type(error) for error in lost} == {PreconditionError}
+        [version] = {meta.version for meta in won}
 
 
 async def test_create_works_without_hard_links(
