@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_nbforge.cli.demo import sample_files
 from jupyter_nbforge.testing.servers import SeaweedServer

@@ -21,6 +21,7 @@ class JupyterLab:
         self.failures: list[str] = []
         self._server = server
         page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         page.on(
             "response",
             lambda answer: (
@@ -86,7 +87,7 @@ class JupyterLab:
     def wait_for_uploads(self) -> None:
         """Wait until nothing is being uploaded any more."""
         bar = self.page.locator(".jp-FileUploadStatus, .jp-Statusbar-ProgressCircle")
-        expect(bar).to_have_count(0, timeout=PATIENCE)
+        expect(bar).to_have_count(0)
 
     def download(self, name: str) -> Path:
         """Download an entry of the file browser by its context menu."""
@@ -101,6 +102,16 @@ class JupyterLab:
         self.page.locator(".jp-DirListing-editor").fill(name)
         self.page.keyboard.press("Enter")
         self.entry(name).wait_for()
+
+    def widen_file_browser(self, pixels: int) -> None:
+        """Drag the bar between the file browser and the documents to the right."""
+        box = self.page.locator("#jp-main-split-panel > .lm-SplitPanel-handle").first.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + pixels, y, steps=5)
+        self.page.mouse.up()
 
     # Documents
 
@@ -132,10 +143,25 @@ class JupyterLab:
         expect(cell).to_have_text(code)
         cell.press("Shift+Enter")
 
+    def run_all(self) -> None:
+        """Choose Run All Cells in the Run menu."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=exactly("Run")).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=exactly("Run All Cells")).click()
+
+    def expect_every_cell_to_have_run(self) -> None:
+        """Wait until each code cell has a number and none is waiting for the kernel."""
+        prompts = self.notebook.locator(".jp-CodeCell .jp-InputPrompt")
+        expect(prompts).to_have_text([re.compile(r"\[\d+\]:")] * prompts.count())
+
+    def errors(self) -> list[str]:
+        """The error messages that the notebook in front shows."""
+        shown = self.notebook.locator("[data-mime-type='application/vnd.jupyter.stderr']")
+        return shown.all_inner_texts()
+
     def expect_output(self, text: str) -> None:
         """Wait until an output of the notebook in front shows `text`."""
         output = self.notebook.locator(".jp-OutputArea-output", has_text=text)
-        expect(output.first).to_be_visible(timeout=PATIENCE)
+        expect(output.first).to_be_visible()
 
     def type_at_end(self, text: str) -> None:
         """Add `text` at the end of the text editor in front."""
@@ -163,7 +189,7 @@ class JupyterLab:
     def expect_dialog(self, title: str) -> None:
         """Wait for a dialog with this title."""
         header = self.page.locator(".jp-Dialog-header", has_text=title)
-        expect(header).to_be_visible(timeout=PATIENCE)
+        expect(header).to_be_visible()
 
     def expect_no_dialog(self) -> None:
         """Nothing asks anything, also not a moment later."""

@@ -24,11 +24,13 @@ QUIET = (
     "--allow-root",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port=0",
-    "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
 """Neither a browser nor the internet, and any free port."""
+
+NEWS_SETTING = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+"""Where JupyterLab keeps the answer to its question about news."""
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
@@ -103,6 +105,9 @@ class JupyterProcess:
     def _spawn(self) -> subprocess.Popen[bytes]:
         work = self.home / "work"
         work.mkdir(parents=True, exist_ok=True)
+        answer = self.home / "config" / NEWS_SETTING
+        answer.parent.mkdir(parents=True, exist_ok=True)
+        answer.write_text('{"fetchNews": "false"}')
         with (self.home / "server.log").open("wb") as output:
             self._process = subprocess.Popen(
                 self._command,
