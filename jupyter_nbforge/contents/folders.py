@@ -24,6 +24,12 @@ from ..storage.paths import (
 )
 from ..storage.types import IfAbsent, ObjectMeta
 
+LISTING_AGE = 15.0
+"""Seconds: a listing so old still answers whether a folder has a name that a file is to get.
+
+At worst a file then stands beside a folder of the same name; the file itself is created
+only where none exists, whatever any listing says.
+"""
 _COPIES_AT_ONCE = 32
 _JOURNAL_PREFIX = RESERVED_PREFIX + "moves/"
 

@@ -256,7 +256,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         if old == new:
             return
         self._refuse_hidden("rename", old, new)
-        if not old or not new or new.startswith(f"{old}/"):
+        if not old or not new:
             raise HTTPError(400, f"Cannot rename {old!r} to {new!r}")
         with http_errors():
             await moving.rename_file(self, old, new)

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
 
 _COPY_SUFFIX = re.compile(r"-Copy\d*\.")
-_LISTING_AGE = 15.0
-"""Seconds: a listing so old still answers whether a folder has a name that a file is to get.
-
-At worst a file then stands beside a folder of the same name; the file itself is created
-only where none exists, whatever any listing says.
-"""
 _LOOKS = 2
 
 
@@ -63,8 +57,8 @@ async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> No
 async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> None:
     """Refuse names that are folders, and a target folder that does not exist."""
     storage = manager.storage
-    old_is_folder = storage.recall_folder(old, max_age=_LISTING_AGE)
-    new_is_folder = storage.recall_folder(new, max_age=_LISTING_AGE)
+    old_is_folder = storage.recall_folder(old, max_age=folders.LISTING_AGE)
+    new_is_folder = storage.recall_folder(new, max_age=folders.LISTING_AGE)
     parent = parent_of(old)
     if old_is_folder is None or new_is_folder is None:
         shared = as_prefix(parent)
@@ -123,6 +117,8 @@ async def _rename_folder(manager: NBForgeContentsManager, old: str, new: str) ->
         raise NotFoundError(f"File or directory does not exist: {old}", path=old)
     if target.file or (target.folder and not resume):
         raise HTTPError(409, f"File already exists: {new}")
+    if new.startswith(as_prefix(old)):
+        raise HTTPError(400, f"Cannot move {old!r} into itself")
     if not await folders.folder_exists(storage, parent_of(new)):
         raise HTTPError(404, f"No such directory: {parent_of(new)}")
     if parent_of(old) != parent_of(new):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
-from ..storage.paths import name_of
+from ..storage.paths import name_of, parent_of
 from ..storage.types import (
     IfAbsent,
     IfMatch,
@@ -55,13 +55,31 @@ async def save_model(
     kind = model["type"]
     if kind == "directory":
         return await _save_folder(manager, path, condition)
-    if isinstance(condition, IfAbsent) and manager.storage.recall_folder(path):
-        raise HTTPError(400, f"{path} is a directory")
+    await _check_place(manager, path, condition)
     if kind == "notebook":
         return await _save_notebook(manager, model, path, condition)
     encoded = await asyncio.to_thread(encode_file, path, model["content"], model.get("format"))
     meta = await _write(manager, path, encoded, condition)
     return file_model(meta, "file", with_hash=True)
+
+
+async def _check_place(
+    manager: NBForgeContentsManager, path: str, condition: WriteCondition | None
+) -> None:
+    """400 for a new file that would take a folder's name, or lie below another file."""
+    storage = manager.storage
+    if isinstance(condition, IfMatch) or (condition is None and storage.recall(path)):
+        return
+    is_folder = storage.recall_folder(path, max_age=folders.LISTING_AGE)
+    if is_folder is None:
+        is_folder = await folders.folder_exists(storage, path)
+    if is_folder:
+        raise HTTPError(400, f"{path} is a directory")
+    parent = parent_of(path)
+    if parent and not storage.recall_folder(parent, max_age=folders.LISTING_AGE):
+        kind = await folders.probe(storage, parent)
+        if kind.file and not kind.folder:
+            raise HTTPError(400, f"Not a directory: {parent}")
 
 
 async def _write(
@@ -156,6 +174,8 @@ async def save_chunk(
     finished = manager.uploads.finished(path)
     if chunk == LAST_CHUNK and finished is not None:
         return await _after_the_last(manager, path, content, format_, finished.version)
+    if chunk == 1:
+        await _check_place(manager, path, condition)
     size = await manager.uploads.add(path, chunk, content, format_, condition)
     if chunk != LAST_CHUNK:
         return _model_so_far(path, size)
