@@ -25,12 +25,12 @@ from .errors import (
 from .paths import check_path
 from .s3_batch import BATCH_SIZE, delete_batch
 from .s3_client import S3Connection
+from .s3_listing import list_pages
 from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
 from .s3_options import S3Options
 from .s3_values import (
     fits_xml,
     headers_of,
-    list_page,
     no_chunks,
     object_meta,
     payload,
@@ -50,7 +50,6 @@ from .types import (
     WriteCondition,
 )
 
-_PAGE_SIZE = 1000
 _BATCHES_AT_ONCE = 4
 _REMEMBERED_SIZES = 10_000
 _MAX_EXPIRES_IN = 7 * 24 * 3600
@@ -192,7 +191,11 @@ class S3Storage(S3Options):
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectMeta:
         check_path(path)
-        headers = headers_of(content_type, metadata)
+        return await self._write(path, data, headers_of(content_type, metadata), condition)
+
+    async def _write(
+        self, path: str, data: bytes, headers: Mapping[str, Any], condition: WriteCondition | None
+    ) -> ObjectMeta:
         conditions = await self._conditions(path, condition, "conditional_put")
         client = await self._connection.client()
         body = await payload(client, data)
@@ -278,31 +281,13 @@ class S3Storage(S3Options):
         start_after: str | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[ListPage]:
-        request: dict[str, Any] = {
-            "Prefix": prefix,
-            "MaxKeys": min(page_size or _PAGE_SIZE, _PAGE_SIZE),
-        }
-        if delimiter is not None:
-            request["Delimiter"] = delimiter
-        if start_after is not None:
-            if not self.ordered_listing:
-                raise NotSupportedError("This store does not list in order.", path=prefix)
-            request["StartAfter"] = start_after
-        client = await self._connection.client()
-        while True:
-            with self._connection.call(prefix):
-                answer = await client.list_objects_v2(Bucket=self.bucket, **request)
-            self._connection.bucket_seen = True
-            page = list_page(answer)
+        if start_after is not None and not self.ordered_listing:
+            raise NotSupportedError("This store does not list in order.", path=prefix)
+        pages = list_pages(self._connection, prefix, delimiter, start_after, page_size)
+        async for page in pages:
             for meta in page.objects:
                 self._note(meta)
             yield page
-            if not answer.get("IsTruncated"):
-                return
-            if not answer.get("NextContinuationToken"):
-                raise StorageError(f"{self.url} cut its listing short.", path=prefix)
-            request.pop("StartAfter", None)
-            request["ContinuationToken"] = answer["NextContinuationToken"]
 
     async def copy(
         self,
@@ -345,8 +330,13 @@ class S3Storage(S3Options):
         if type(error) not in _COPY_REFUSALS:
             raise error
         found = await self._head_answer(source)
-        if source_version is not None and version_of(found["ETag"]) != source_version:
+        version = version_of(found["ETag"])
+        if source_version is not None and version != source_version:
             raise PreconditionError(f"{source!r} was changed meanwhile.", path=source)
+        if isinstance(error, NotFoundError) and not found["ContentLength"]:
+            # SeaweedFS does not copy the marker of a folder: it has no bytes, so it is written.
+            headers = headers_of(found.get("ContentType"), found.get("Metadata"))
+            return await self._write(target, b"", headers, condition)
         too_large = type(error) in (StorageError, TooLargeError)
         if not too_large or found["ContentLength"] <= self.max_copy_size:
             raise error

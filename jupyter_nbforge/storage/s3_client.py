@@ -118,11 +118,21 @@ class S3Connection:
         session = AioSession(profile=self._profile)
         try:
             context = session.create_client("s3", config=config, **self._options)
-            return context, asyncio.run(context.__aenter__())
+            client: S3Client = asyncio.run(context.__aenter__())
         except BotoCoreError:
             raise
         except ValueError as error:
             raise ConfigurationError("AWS_ENDPOINT_URL is not a URL of S3.") from error
+        client.meta.events.register_last("before-call.s3", _send_at_once)
+        return context, client
+
+
+def _send_at_once(params: dict[str, Any], **kwargs: Any) -> None:
+    """Take away ``Expect: 100-continue``, which botocore puts on each write.
+
+    It costs a round trip, and aiohttp waits for the answer to it without a timeout.
+    """
+    params["headers"].pop("Expect", None)
 
 
 @cache

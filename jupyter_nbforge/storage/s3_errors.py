@@ -107,7 +107,7 @@ _ENCRYPTION = Rule(
 )
 _NOT_S3 = Rule(
     ConfigurationError,
-    "{endpoint} does not answer like S3 (HTTP {code}); check S3Storage.endpoint_url.",
+    "{endpoint} does not answer like S3 ({code}); check S3Storage.endpoint_url.",
 )
 _UNEXPLAINED = Rule(
     UnauthenticatedError,
@@ -339,7 +339,11 @@ def _from_answer(error: ClientError, call: Call) -> StorageError:
         rule = _rule(code, status, call, bodiless=error.operation_name in _BODILESS_OPERATIONS)
     region = headers.get("x-amz-bucket-region") or answer.get("Error", {}).get("Region")
     return _error(
-        rule, call, code=code, region=region, retry_after=_seconds(headers.get("retry-after"))
+        rule,
+        call,
+        code=code or str(status),
+        region=region,
+        retry_after=_seconds(headers.get("retry-after")),
     )
 
 
@@ -352,7 +356,7 @@ def _rule(code: str, status: int, call: Call, *, bodiless: bool = False) -> Rule
     if missing:
         # AWS answers a write with If-Match on nothing with 404.
         return _CHANGED if call.write and isinstance(call.condition, IfMatch) else _NO_OBJECT
-    if code == "404":
+    if status == 404 and code not in _CODES:
         return _NOT_S3
     if code == "400" and bodiless:
         return _UNEXPLAINED

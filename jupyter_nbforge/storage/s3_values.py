@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _LARGE = 2**20
-"""Bytes from which aiohttp wants a body in pieces and a checksum is worth a thread."""
+"""Bytes from which a checksum is worth a thread."""
 
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
@@ -42,12 +41,11 @@ async def payload(client: S3Client, data: bytes) -> dict[str, Any]:
     botocore would compute the checksum on the event loop, and over https send it in a
     trailer, behind a chunked body that several stores do not take.
     """
-    large = len(data) > _LARGE
-    body = io.BytesIO(data) if large else data
     if not wants_checksums(client):
-        return {"Body": body}
+        return {"Body": data}
+    large = len(data) > _LARGE
     checksum = await asyncio.to_thread(zlib.crc32, data) if large else zlib.crc32(data)
-    return {"Body": body, "ChecksumCRC32": b64encode(checksum.to_bytes(4, "big")).decode()}
+    return {"Body": data, "ChecksumCRC32": b64encode(checksum.to_bytes(4, "big")).decode()}
 
 
 def wants_checksums(client: S3Client) -> bool:

@@ -239,6 +239,7 @@ class SeaweedServer(LocalServer):
         self.keep = keep
         self._port = port
         self._master = ""
+        self._ports: list[int] = []
         known = self._known_credentials()
         super().__init__(
             access_key or known.get("accessKey") or "nbforge",
@@ -285,12 +286,15 @@ class SeaweedServer(LocalServer):
         data = self.directory / "data"
         data.mkdir(parents=True, exist_ok=True)
         self._write_identities()
-        s3, master, volume, filer = self._choose_ports()
+        s3, master, volume, filer = ports = self._choose_ports()
+        self._ports = [*ports, *(port + _GRPC_OFFSET for port in ports)]
         self.endpoint_url = f"http://127.0.0.1:{s3}"
         self._master = f"http://127.0.0.1:{master}"
-        command = [str(find_weed()), "mini", f"-dir={data}"]
+        command = [str(find_weed()), "-logtostderr=true", "mini", f"-dir={data}"]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={s3}"]
         command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
+        # A bucket takes a volume for itself; else there are as many as gigabytes are free.
+        command += ["-volume.max=10000"]
         command += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
         # Without the last flag a missing bucket is made by the first write to it.
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
@@ -310,6 +314,10 @@ class SeaweedServer(LocalServer):
         # A graceful end flushes what is in memory and takes up to 12 s (4.48).
         self.stop_timeout = 30.0 if self.keep else 0.2
         super().stop()
+        for port in self._ports:
+            # Where it was killed they stay behind.
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def find_weed() -> Path:

@@ -1,0 +1,49 @@
+"""S3Storage keeps the rules of the storage interface, on two real servers."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_nbforge.storage.s3 import S3Storage
+from jupyter_nbforge.testing.conformance import StorageConformance
+from jupyter_nbforge.testing.servers import MotoServer, SeaweedServer
+
+from .conftest import MakeS3
+
+MOTO = "https://github.com/getmoto/moto"
+SEAWEED = "https://github.com/seaweedfs/seaweedfs"
+
+# Of S3 itself: an ETag is made from the bytes.
+SAME_BYTES = (
+    "the same bytes have the same ETag, "
+    "https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html"
+)
+
+
+class TestMoto(StorageConformance):
+    known_weaknesses = {
+        "test_every_write_changes_the_version": SAME_BYTES,
+        "test_complete_if_match_replaces_only_that_version": f"{MOTO}: If-Match is ignored there",
+    }
+    unprovable = {
+        "test_no_read_sees_two_writes_mixed": f"{MOTO}: 500 where a key is overwritten at once",
+    }
+
+    @pytest.fixture
+    def storage(self, moto_server: MotoServer, make_s3: MakeS3) -> S3Storage:
+        return make_s3(moto_server)
+
+
+class TestSeaweed(StorageConformance):
+    many = 1500
+    known_weaknesses = {
+        "test_every_write_changes_the_version": SAME_BYTES,
+        "test_a_prefix_leads_nowhere_else": f"{SEAWEED}: takes a//b for a/b",
+        "test_deleting_all_that_is_listed_leaves_nothing": f"{SEAWEED}: a folder stays a while",
+        "test_a_folder_marker_round_trips": f"{SEAWEED}: a marker keeps no metadata",
+        "test_an_odd_name_round_trips[backslash]": f"{SEAWEED}: takes a backslash for a slash",
+    }
+
+    @pytest.fixture
+    def storage(self, seaweed_server: SeaweedServer, make_s3: MakeS3) -> S3Storage:
+        return make_s3(seaweed_server)
