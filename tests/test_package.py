@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,11 +12,19 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from jupyter_server.services.contents.checkpoints import AsyncCheckpoints
+from jupyter_server.services.contents.manager import AsyncContentsManager
+from traitlets import HasTraits
 
 import jupyter_nbforge
+from jupyter_nbforge import BaseStorageService, NBForgeCheckpoints, NBForgeContentsManager
+from jupyter_nbforge.storage.factory import STACK
 
 ROOT = Path(__file__).parent.parent
 DATA = f"jupyter_nbforge-{jupyter_nbforge.__version__}.data/data"
+
+_UPSTREAM: tuple[type[HasTraits], ...] = (AsyncContentsManager, AsyncCheckpoints)
+"""Jupyter documents their options."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,7 @@ def test_wheel_declares_the_command_and_the_providers(wheel: zipfile.ZipFile) ->
 
 def test_every_declared_provider_can_be_loaded() -> None:
     for point in metadata.entry_points(group="jupyter_nbforge.storage"):
-        assert issubclass(point.load(), jupyter_nbforge.BaseStorageService)
+        assert issubclass(point.load(), BaseStorageService)
 
 
 def test_version_is_that_of_the_installed_package() -> None:
@@ -70,3 +79,17 @@ def test_public_names_exist_and_are_documented() -> None:
     for name in jupyter_nbforge.__all__:
         public = getattr(jupyter_nbforge, name)
         assert isinstance(public, str) or public.__doc__, name
+
+
+def test_every_option_is_documented() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    for cls in (NBForgeContentsManager, NBForgeCheckpoints, *_storages()):
+        inherited = {name for base in _UPSTREAM for name in base.class_trait_names(config=True)}
+        own = set(cls.class_trait_names(config=True)) - inherited
+        documented = set(re.findall(r"`(?:\w+\.)?([a-z_]+)`", text))
+        assert own <= documented, f"{cls.__name__}: {sorted(own - documented)}"
+
+
+def _storages() -> list[type[BaseStorageService]]:
+    points = metadata.entry_points(group="jupyter_nbforge.storage")
+    return [*(point.load() for point in points), *STACK]
