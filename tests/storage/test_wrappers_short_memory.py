@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from jupyter_nbforge.storage import (
     Version,
     WriteCondition,
 )
+from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.metadata import stamp
 from jupyter_nbforge.storage.wrappers import ShortMemoryStorage
@@ -56,6 +58,16 @@ async def test_head_after_our_own_delete_is_not_found_from_memory(world: World) 
         with pytest.raises(NotFoundError) as raised:
             await world.storage.head(path)
         assert raised.value.path == path
+
+
+async def test_what_a_disk_does_to_the_markers_of_folders_is_not_guessed(tmp_path: Path) -> None:
+    storage = ShortMemoryStorage(LocalStorage(root=str(tmp_path)))
+    await storage.put("f/", b"")
+    await storage.delete("f/")
+    await storage.put("f/a", b"1")
+    assert (await storage.head("f/")).path == "f/"
+    await storage.delete("f/")
+    assert (await storage.head("f/")).path == "f/"
 
 
 async def test_head_goes_to_the_store_when_our_own_write_is_too_old(world: World) -> None:

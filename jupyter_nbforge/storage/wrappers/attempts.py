@@ -65,7 +65,8 @@ class Attempts:
         `clean_up` follows each attempt that failed. An error that is not retryable, and one
         after which the store asks to wait for longer than there is time, is the last.
         """
-        token = _under_way.set(True)
+        before = _under_way.get()
+        _under_way.set(True)
         try:
             async for attempt in stamina.retry_context(
                 on=self._back_off,
@@ -90,7 +91,8 @@ class Attempts:
                             await clean_up()
                         raise
         finally:
-            _under_way.reset(token)
+            # Not by a token: a coroutine that a closed loop left behind ends in another context.
+            _under_way.set(before)
         raise AssertionError("stamina ends with a return or an error")
 
     def _left(self) -> float:

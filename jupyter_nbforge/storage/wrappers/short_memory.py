@@ -309,12 +309,15 @@ class ShortMemoryStorage(WrapperStorage):
         exists = fact is not None and fact.found is not False
         folder = parent_of(path + "x") if path.endswith("/") else parent_of(path)
         while folder:
+            # On a disk a write below a folder makes the folder's marker, and the marker of a
+            # folder outlives its own deletion as long as something else is in the folder.
+            self._facts.drop(folder + "/")
             if exists:
                 self._folders.put(folder, FolderFact(True, self._clock()))
             else:
                 self._folders.drop(folder)
             folder = parent_of(folder)
-        if fact is None:
+        if fact is None or (path.endswith("/") and not exists):
             self._facts.drop(path)
         else:
             self._facts.put(path, fact)
