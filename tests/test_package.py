@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
+from contextlib import suppress
+from email.parser import Parser
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +25,9 @@ from jupyter_nbforge.storage.factory import STACK
 
 ROOT = Path(__file__).parent.parent
 DATA = f"jupyter_nbforge-{jupyter_nbforge.__version__}.data/data"
+
+_NOT_AT_RUN_TIME = {"jupyter_nbforge", "types_aiobotocore_s3"}
+"""The package itself, and stubs for the type checker."""
 
 _UPSTREAM: tuple[type[HasTraits], ...] = (AsyncContentsManager, AsyncCheckpoints)
 """Jupyter documents their options."""
@@ -93,3 +99,39 @@ def test_every_option_is_documented() -> None:
 def _storages() -> list[type[BaseStorageService]]:
     points = metadata.entry_points(group="jupyter_nbforge.storage")
     return [*(point.load() for point in points), *STACK]
+
+
+def test_every_package_that_is_imported_is_declared(wheel: zipfile.ZipFile) -> None:
+    """By us, or as a requirement of a package that we declare; tools for tests excepted."""
+    name = f"jupyter_nbforge-{jupyter_nbforge.__version__}.dist-info/METADATA"
+    lines = Parser().parsestr(wheel.read(name).decode()).get_all("Requires-Dist", [])
+    declared = _distributions(line for line in lines if "extra == 'test'" not in line)
+    for direct in tuple(declared):
+        with suppress(metadata.PackageNotFoundError):
+            further = metadata.requires(direct) or []
+            declared |= _distributions(line for line in further if "extra ==" not in line)
+    providers = metadata.packages_distributions()
+    package = ROOT / "jupyter_nbforge"
+    for file in set(package.rglob("*.py")) - set((package / "testing").rglob("*.py")):
+        for module in _imported_by(file) - sys.stdlib_module_names - _NOT_AT_RUN_TIME:
+            found = {_normal(distribution) for distribution in providers.get(module, ())}
+            assert found & declared, f"{file.relative_to(ROOT)} imports {module}"
+
+
+def _distributions(requirements: Iterable[str]) -> set[str]:
+    return {_normal(re.split(r"[^\w.-]", text)[0]) for text in requirements}
+
+
+def _imported_by(file: Path) -> set[str]:
+    """The top-level names that a module imports absolutely."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
