@@ -1,0 +1,111 @@
+"""A Jupyter server with our manager on a store of each kind, and a client for both of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from tests.upstream.conftest import start_server
+from tests.upstream.other_client import MemoryClient, S3Client, share_sdk_data
+
+from .api import Api, Store
+
+DEFAULT_STORES = ("memory", "seaweedfs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stores(*names): the stores to run over")
+    config.addinivalue_line("markers", "settings(dict): configuration of the server")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("stores")
+        names = marker.args if marker else DEFAULT_STORES
+        metafunc.parametrize("store", names, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def s3_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S3Client]]:
+    """A function from the name of a local S3 server, started once, to a client with a bucket."""
+    clients: dict[str, S3Client] = {}
+    with ExitStack() as stack:
+        share_sdk_data(stack.enter_context(pytest.MonkeyPatch.context()))
+
+        def client(name: str) -> S3Client:
+            if name not in clients:
+                server = stack.enter_context(start_server(name, tmp_path_factory.mktemp(name)))
+                clients[name] = S3Client(
+                    f"server-{uuid.uuid4().hex[:8]}",
+                    endpoint=server.endpoint_url,
+                    key=server.access_key,
+                    secret=server.secret_key,
+                )
+                stack.callback(clients[name].close)
+            return clients[name]
+
+        yield client
+
+
+@pytest.fixture
+def store(
+    request: pytest.FixtureRequest,
+    s3_client: Callable[[str], S3Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Store]:
+    """A fresh root in the store that the test is run over; nothing outside it may change."""
+    area = f"t-{uuid.uuid4().hex[:12]}"
+    with ExitStack() as stack:
+        if request.param == "memory":
+            memory = MemoryClient()
+            stack.enter_context(memory.shared())
+            settings = {"NBForgeContentsManager": {"storage_url": f"memory://{area}/root"}}
+            made = Store("memory", memory, area, settings)
+        else:
+            s3 = s3_client(request.param)
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.key)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret)
+            options: dict[str, Any] = {"endpoint_url": s3.endpoint, "region_name": "us-east-1"}
+            if request.param == "moto":
+                options["conditional_copy"] = False  # moto ignores the conditions of a copy
+            url = f"s3://{s3.bucket}/{area}/root"
+            settings = {"NBForgeContentsManager": {"storage_url": url}, "S3Storage": options}
+            made = Store(request.param, s3, area, settings)
+        outside = f"{area}/witness.txt"
+        made.client.write(outside, b"outside")
+        yield made
+        beside = [
+            path for path in made.client.paths(f"{area}/") if not path.startswith(made.prefix)
+        ]
+        assert beside == [outside], "something was written outside the root"
+        assert made.client.read(outside) == b"outside"
+
+
+@pytest.fixture
+def jp_server_config(request: pytest.FixtureRequest, store: Store) -> Config:
+    """Our manager on `store`, with the test's own `settings` on top."""
+    config = Config(store.settings)
+    # The look at the start is a listing of the root, which would be remembered for two seconds.
+    config.NBForgeContentsManager.check_at_start = False
+    config.ServerApp.contents_manager_class = "jupyter_nbforge.NBForgeContentsManager"
+    config.ServerApp.jpserver_extensions = {"jupyter_nbforge": True}
+    for marker in request.node.iter_markers("settings"):
+        config.merge(Config(marker.args[0]))
+    return config
+
+
+@pytest.fixture
+def api(jp_fetch: Callable[..., Any]) -> Api:
+    """The contents API of the server."""
+    return Api(jp_fetch)
+
+
+@pytest.fixture
+def manager(jp_serverapp: Any) -> Any:
+    """The server's contents manager."""
+    return jp_serverapp.contents_manager

@@ -1,0 +1,161 @@
+"""Another program in the same store: it reads and writes plain objects and knows nothing of us."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.client import Config as BotoConfig
+from botocore.exceptions import ClientError
+
+from jupyter_nbforge.storage.memory import MemoryStorage, _Stored
+from jupyter_nbforge.storage.metadata import MTIME, format_mtime, parse_mtime
+from jupyter_nbforge.storage.types import ContentHash, ObjectMeta
+
+
+def share_sdk_data(patch: pytest.MonkeyPatch) -> None:
+    """Let all botocore sessions read the SDK's data files once: that is most of making a client."""
+    patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+
+
+class OtherClient(abc.ABC):
+    """Synchronous; every path is a whole key of the store, whatever it looks like."""
+
+    @abc.abstractmethod
+    def write(self, path: str, data: bytes) -> None:
+        """Put an object, replacing."""
+
+    @abc.abstractmethod
+    def read(self, path: str) -> bytes | None:
+        """The bytes of an object, None where there is none."""
+
+    @abc.abstractmethod
+    def delete(self, path: str) -> None:
+        """Delete an object."""
+
+    @abc.abstractmethod
+    def paths(self, prefix: str = "") -> list[str]:
+        """Every key that starts with `prefix`, sorted."""
+
+    @abc.abstractmethod
+    def backdate(self, path: str, seconds: float) -> None:
+        """Move the time kept with an object into the past; bytes and version stay."""
+
+
+class MemoryClient(OtherClient):
+    """Puts its hands into the dictionary that every `MemoryStorage` shares meanwhile."""
+
+    def __init__(self) -> None:
+        self.storage = MemoryStorage()
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Every `MemoryStorage` made inside is a view of the same objects."""
+        original = MemoryStorage.__init__
+
+        def init(storage: MemoryStorage, **kwargs: Any) -> None:
+            original(storage, **kwargs)
+            storage._objects = self.storage._objects
+            storage._versions = self.storage._versions
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MemoryStorage, "__init__", init)
+            yield
+
+    def write(self, path: str, data: bytes) -> None:
+        version = self.storage._next_version()
+        now = datetime.now(timezone.utc)
+        meta = ObjectMeta(
+            path=path,
+            size=len(data),
+            last_modified=now,
+            version=version,
+            content_hash=ContentHash("md5", hashlib.md5(data).hexdigest()),
+        )
+        self.storage._objects[path] = _Stored(meta, data)
+
+    def read(self, path: str) -> bytes | None:
+        stored = self.storage._objects.get(path)
+        return None if stored is None else stored.data
+
+    def delete(self, path: str) -> None:
+        self.storage._objects.pop(path, None)
+
+    def paths(self, prefix: str = "") -> list[str]:
+        return sorted(path for path in self.storage._objects if path.startswith(prefix))
+
+    def backdate(self, path: str, seconds: float) -> None:
+        stored = self.storage._objects[path]
+        moment = stored.meta.last_modified - timedelta(seconds=seconds)
+        meta = replace(stored.meta, last_modified=moment)
+        self.storage._objects[path] = _Stored(meta, stored.data)
+
+
+class S3Client(OtherClient):
+    """boto3 on one bucket; the bucket is made if it is missing."""
+
+    def __init__(self, bucket: str, *, endpoint: str, key: str, secret: str) -> None:
+        self.bucket = bucket
+        self.endpoint, self.key, self.secret = endpoint, key, secret
+        self._s3: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=BotoConfig(
+                max_pool_connections=4, s3={"addressing_style": "path"}, retries={"max_attempts": 2}
+            ),
+        )
+        try:
+            self._s3.create_bucket(Bucket=bucket)
+        except ClientError as error:
+            if not error.response["Error"]["Code"].startswith("BucketAlready"):
+                raise
+
+    def close(self) -> None:
+        self._s3.close()
+
+    def write(self, path: str, data: bytes) -> None:
+        self._s3.put_object(Bucket=self.bucket, Key=path, Body=data)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            answer = self._s3.get_object(Bucket=self.bucket, Key=path)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        data: bytes = answer["Body"].read()
+        return data
+
+    def delete(self, path: str) -> None:
+        self._s3.delete_object(Bucket=self.bucket, Key=path)
+
+    def paths(self, prefix: str = "") -> list[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
+
+    def backdate(self, path: str, seconds: float) -> None:
+        found = self._s3.head_object(Bucket=self.bucket, Key=path)
+        moment = parse_mtime(found["Metadata"].get(MTIME)) or found["LastModified"]
+        kept: Mapping[str, str] = found["Metadata"]
+        self._s3.copy_object(
+            Bucket=self.bucket,
+            Key=path,
+            CopySource={"Bucket": self.bucket, "Key": path},
+            ContentType=found["ContentType"],
+            Metadata={**kept, MTIME: format_mtime(moment - timedelta(seconds=seconds))},
+            MetadataDirective="REPLACE",
+        )
