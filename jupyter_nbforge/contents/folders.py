@@ -135,8 +135,10 @@ async def copy_below(
         target = as_prefix(new) + meta.path[len(as_prefix(old)) :]
         async with limit:
             try:
+                # SeaweedFS takes a folder without a marker for one with: no condition on markers.
+                condition = None if target.endswith("/") else IfAbsent()
                 await storage.copy(
-                    meta.path, target, condition=IfAbsent(), source_version=meta.version
+                    meta.path, target, condition=condition, source_version=meta.version
                 )
             except AlreadyExistsError:
                 if not (resume and await _same(storage, meta.path, target)):
