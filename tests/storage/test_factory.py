@@ -86,8 +86,11 @@ def test_the_configuration_of_the_parent_counts() -> None:
         pass
 
     config = Config({"KeptStorage": {"depth": 2}, "Parent": {"KeptStorage": {"region": "r"}}})
-    provider = provider_of(create("kept://b", parent=Parent(config=config)))
+    parent = Parent(config=config)
+    provider = provider_of(create("kept://b", parent=parent, environ={"KEPT_REGION": "env"}))
     assert (provider.depth, provider.region) == (2, "r")
+    misspelt = Config({"Parent": {"KeptStorage": {"regoin": "r"}}})
+    assert "Did you mean 'region'?" in refusal("kept", parent=Parent(config=misspelt))
 
 
 # Which provider

@@ -139,7 +139,7 @@ async def test_keys_that_are_no_path_are_left_out_of_listings() -> None:
 async def test_keys_left_out_are_counted_in_one_line_then_at_debug(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    storage = PrefixStorage(await lenient("team/a//b", "team/a//c", "team/x\x07"), "team")
+    storage = PrefixStorage(await lenient("team/", "team/a//b", "team/a//c", "team/x\x07"), "team")
     log = logging.getLogger("test_prefix")
     storage.log = log
     with caplog.at_level(logging.DEBUG, log.name):

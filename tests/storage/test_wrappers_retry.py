@@ -149,6 +149,15 @@ async def test_the_last_attempt_has_no_more_time_than_is_left() -> None:
     assert time.monotonic() - begun < 0.6
 
 
+async def test_no_attempt_is_waited_for_that_would_come_too_late() -> None:
+    world = World(total_timeout=2, wait_initial=60, wait_max=60)
+    world.faulty.fail("head", times=None)
+    begun = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await world.storage.head("a")
+    assert time.monotonic() - begun < 0.5
+
+
 async def test_waits_grow_up_to_wait_max(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = sleeps(monkeypatch)
     world = World(max_attempts=8, wait_initial=1.0, wait_max=7.0)

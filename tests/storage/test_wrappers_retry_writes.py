@@ -35,11 +35,11 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("metadata", [None, stamp(b"new"), {"mtime": "7.5"}, {"mtime": "soon"}])
-@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("kept", ["all", "none", "time"])
 async def test_a_put_recognises_its_own_earlier_success(
-    metadata: dict[str, str] | None, keeps: bool
+    metadata: dict[str, str] | None, kept: str
 ) -> None:
-    world = World(Small() if keeps else Forgetful())
+    world = World({"all": Small, "none": Forgetful, "time": KeepsTheTime}[kept]())
     first = await world.store.put("old", b"old")
     for path, condition in (("a", IfAbsent()), ("old", IfMatch(first.version))):
         world.faulty.lose_answer("put", path)
@@ -57,6 +57,15 @@ class Forgetful(Small):
 
     async def put(self, path: str, data: bytes, **options: Any) -> ObjectMeta:
         return await super().put(path, data, **{**options, "metadata": None})
+
+
+class KeepsTheTime(Small):
+    """A store that keeps metadata and has a hash of its own kind, or none."""
+
+    async def put(self, path: str, data: bytes, **options: Any) -> ObjectMeta:
+        metadata = options.get("metadata") or {}
+        kept = {name: value for name, value in metadata.items() if name == "mtime"}
+        return await super().put(path, data, **{**options, "metadata": kept})
 
 
 OTHERS: dict[str, tuple[bytes, dict[str, str] | None]] = {
@@ -87,11 +96,12 @@ async def test_a_put_does_not_take_anothers_object_for_its_own(
     assert await read(world.store, "a") == data
 
 
+@pytest.mark.parametrize("other", [b"newer".ljust(9), b"new".ljust(10), b"new".ljust(8), b""])
 async def test_a_put_without_metadata_does_not_take_anothers_bytes_for_its_own(
-    world: World,
+    world: World, other: bytes
 ) -> None:
     async def another_writer() -> None:
-        await world.store.put("a", b"newer".ljust(9))
+        await world.store.put("a", other)
 
     world.faulty.lose_answer("put", hook=another_writer)
     with pytest.raises(AlreadyExistsError):

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from jupyter_nbforge.storage import (
+    ListPage,
     ObjectMeta,
 )
 from jupyter_nbforge.storage.wrappers import ShortMemoryStorage
+from jupyter_nbforge.storage.wrappers.remembered import ListingInProgress
 
 from .helpers import listing, put_all
 from .memory_world import World, upload
@@ -33,6 +35,16 @@ async def test_a_remembered_listing_answers_recall_for_its_folder(world: World) 
     assert world.storage.recall("g") is None
     world.now += 2.0
     assert world.storage.recall("f/other") is None
+
+
+async def test_a_listing_of_the_parent_tells_nothing_of_the_marker_of_a_folder(
+    world: World,
+) -> None:
+    await world.store.put("f/", b"")
+    await listing(world.storage.list_pages("f/"))
+    world.now += 1
+    await listing(world.storage.list_pages(""))
+    assert isinstance(world.storage.recall("f/"), ObjectMeta)
 
 
 async def test_the_same_listing_asked_again_is_answered_from_memory(world: World) -> None:
@@ -121,6 +133,14 @@ async def test_a_listing_that_is_too_long_is_not_remembered(
     assert await world.requests(again) == ["list_pages"] * 3
 
 
+def test_the_pages_of_a_listing_that_is_too_long_are_let_go() -> None:
+    listing = ListingInProgress(0.0, limit=1)
+    listing.add(ListPage(prefixes=("a/",)))
+    assert len(listing.pages) == 1
+    listing.add(ListPage(prefixes=("b/",)))
+    assert (listing.pages, listing.done()) == ([], None)
+
+
 async def test_recall_folder_answers_from_a_listing_of_the_folder(world: World) -> None:
     await put_all(world.store, ["full/a", "marked/"])
     for folder in ("full/", "marked/", "empty/"):
@@ -153,9 +173,12 @@ async def test_recall_folder_answers_from_a_listing_of_what_begins_with_its_name
     await put_all(world.store, ["f/a", "file"])
     await listing(world.storage.list_pages("f"))
     await listing(world.storage.list_pages("g"))
+    await world.store.put("house", b"")
+    await listing(world.storage.list_pages("h"))
     assert world.storage.recall_folder("f") is True
     assert world.storage.recall("f") is False
     assert world.storage.recall_folder("g") is False
+    assert world.storage.recall_folder("h") is False
 
 
 async def test_the_root_always_exists(world: World) -> None:

@@ -59,7 +59,6 @@ class ResumingBody(AsyncIterator[bytes]):
         except StorageError as error:
             if not error.retryable:
                 raise
-            await self._drop()
             if self._missing() == 0:
                 raise StopAsyncIteration from None
             chunk = await attempts.run(_fail_first(error, self._fetch), clean_up=self._drop)
