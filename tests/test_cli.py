@@ -137,11 +137,15 @@ def test_missing_package_is_told_with_the_command_that_installs_it(
 
 
 def test_configuration_is_that_of_the_files_and_of_the_command_line(tmp_path: Path) -> None:
-    settings = {"S3Storage": {"bucket": "from-file", "region_name": "from-file"}}
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/jupyter_server_config.json").write_text(json.dumps(settings))
-    read = read_configuration(["--S3Storage.region_name=from-argument", "--no-browser"])
-    assert read.S3Storage == {"bucket": "from-file", "region_name": "from-argument"}
+    for application in ("server", "lab"):
+        names = ("bucket", "region_name", *(["profile_name"] if application == "server" else []))
+        settings = {"S3Storage": dict.fromkeys(names, application)}
+        file = tmp_path / f"config/jupyter_{application}_config.json"
+        file.write_text(json.dumps(settings))
+    read = read_configuration(["--S3Storage.region_name=argument", "--no-browser"])
+    expected = {"profile_name": "server", "bucket": "lab", "region_name": "argument"}
+    assert read.S3Storage == expected
 
 
 def test_samples_are_valid_notebooks_without_outputs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -88,6 +89,17 @@ def test_signal_ends_everything_that_the_demo_started(
     assert not alive
     assert "Traceback" not in process.log
     assert not list((tmp_path / "runtime").glob("*.json"))
+
+
+def test_control_c_on_a_terminal_asks_nothing(tmp_path: Path) -> None:
+    theirs, ours = os.openpty()
+    process = JupyterProcess(("nbforge", "lab", "memory://"), tmp_path)
+    process.stdin = theirs
+    with process:
+        assert process.stop(signal.SIGINT) == 0
+    os.close(theirs)
+    os.close(ours)
+    assert "Shut down this Jupyter server" not in process.log
 
 
 def test_signal_while_the_demo_starts_ends_its_s3_server(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyter_core.application import JupyterApp
 from jupyter_server.serverapp import ServerApp
-from traitlets.config import Config
+from traitlets.config import Application, Config
 
 from ..storage.factory import create_storage_service
 from .errors import CommandError, require
@@ -48,6 +48,9 @@ def read_configuration(arguments: Sequence[str]) -> Config:
     reader.flags = {**reader.flags, **lab.flags}
     # The server as far as its configuration: no port, no extension, no output.
     JupyterApp.initialize(reader, list(arguments))
+    file = f"jupyter_{lab.name}_config"
+    Application.load_config_file(reader, file, path=reader.config_file_paths)
+    reader.update_config(reader.cli_config)
     return reader.config
 
 

@@ -60,6 +60,8 @@ class JupyterProcess:
         self.token = secrets.token_hex(16)
         self.home = home
         self.url = ""
+        self.stdin = subprocess.DEVNULL
+        """A file descriptor that the process is to have as its standard input."""
         self._environment = environment(home, env or {})
         bin_directory = Path(sys.executable).parent
         self._command = [str(bin_directory / "jupyter"), *arguments, *QUIET]
@@ -113,7 +115,7 @@ class JupyterProcess:
                 self._command,
                 cwd=work,
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=self.stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
