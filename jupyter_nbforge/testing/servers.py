@@ -207,7 +207,9 @@ class MotoServer(LocalServer):
         return command, self._log
 
     def _is_ready(self) -> bool:
-        return _answer(f"{self.endpoint_url}/moto-api/") is not None
+        # An answer alone may be another server's, which took the port a moment before.
+        listens = self._log is not None and "Running on" in self._log.read_text(errors="replace")
+        return listens and _answer(f"{self.endpoint_url}/moto-api/") is not None
 
     def stop(self) -> None:
         super().stop()

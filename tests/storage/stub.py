@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from jupyter_nbforge.storage.s3 import S3Storage
+
+KEYS = {"access_key_id": "KEYKEYKEY", "secret_access_key": "SECRETSECRET"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +19,6 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
-
-
-@dataclass(slots=True)
-class Stub:
-    """Where the server is, and what came in."""
-
-    url: str = ""
-    requests: list[Request] = field(default_factory=list)
 
 
 Answer: TypeAlias = Callable[[Request, int], bytes]
@@ -43,30 +39,51 @@ def refusal(status: int, code: str, *, extra: str = "", **headers: str) -> bytes
 
 
 @asynccontextmanager
-async def stub_server(reply: Answer, *, hang_up: bool = False) -> AsyncIterator[Stub]:
-    """A server on this event loop that answers with `reply`, and hangs up after it if told."""
-    stub = Stub()
+async def stub_server(
+    reply: Answer, *, hang_up: bool = False, requests: list[Request] | None = None
+) -> AsyncIterator[str]:
+    """The URL of a server that answers with `reply`, and hangs up after it if told."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = 0
         try:
             while (request := await _request(reader)) is not None:
                 number += 1
-                stub.requests.append(request)
+                if requests is not None:
+                    requests.append(request)
                 data = reply(request, number)
-                if not data:
-                    break
                 writer.write(data)
                 await writer.drain()
-                if hang_up:
+                if hang_up or not data:
                     break
         finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        stub.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
-        yield stub
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def stub_s3(
+    reply: Answer,
+    *,
+    hang_up: bool = False,
+    requests: list[Request] | None = None,
+    **options: Any,
+) -> AsyncIterator[S3Storage]:
+    """A storage at a `stub_server`."""
+    async with (
+        stub_server(reply, hang_up=hang_up, requests=requests) as endpoint,
+        aclosing(s3_at(endpoint, **options)) as storage,
+    ):
+        yield storage
+
+
+def s3_at(endpoint: str, **options: Any) -> S3Storage:
+    """A storage at `endpoint`, with some bucket and some keys."""
+    usual = {"bucket": "bucket", "endpoint_url": endpoint, **KEYS}
+    return S3Storage(**{**usual, **options})
 
 
 async def _request(reader: asyncio.StreamReader) -> Request | None:

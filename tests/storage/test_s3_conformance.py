@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import pytest
 
 from jupyter_nbforge.storage.s3 import S3Storage
@@ -21,11 +24,11 @@ SAME_BYTES = (
 
 
 class TestMoto(StorageConformance):
-    known_weaknesses = {
+    known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
         "test_complete_if_match_replaces_only_that_version": f"{MOTO}: If-Match is ignored there",
     }
-    unprovable = {
+    unprovable: ClassVar[Mapping[str, str]] = {
         "test_no_read_sees_two_writes_mixed": f"{MOTO}: 500 where a key is overwritten at once",
     }
 
@@ -36,7 +39,7 @@ class TestMoto(StorageConformance):
 
 class TestSeaweed(StorageConformance):
     many = 1500
-    known_weaknesses = {
+    known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
         "test_a_prefix_leads_nowhere_else": f"{SEAWEED}: takes a//b for a/b",
         "test_deleting_all_that_is_listed_leaves_nothing": f"{SEAWEED}: a folder stays a while",

@@ -14,22 +14,17 @@ from jupyter_nbforge.storage.types import IfAbsent, IfMatch, Version, WriteCondi
 from jupyter_nbforge.testing.servers import MotoServer, SeaweedServer, free_port
 
 from .conftest import MakeS3
-from .stub import Request, answer, refusal, stub_server
-
-KEYS = {"access_key_id": "KEYKEYKEY", "secret_access_key": "SECRETSECRET"}
-
-
-def s3(endpoint: str, **options: Any) -> S3Storage:
-    return S3Storage(**{"bucket": "bucket", "endpoint_url": endpoint, **KEYS, **options})
+from .sdk import record
+from .stub import KEYS, Request, answer, refusal, s3_at, stub_s3, stub_server
 
 
 async def put_error(data: bytes, *, condition: WriteCondition | None = None) -> errors.StorageError:
     """What a put raises where the server answers with `data`."""
-    async with stub_server(lambda request, number: data) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.StorageError) as caught:
-                await storage.put("a", b"data", condition=condition)
-    assert len(stub.requests) == 1
+    requests: list[Request] = []
+    async with stub_s3(lambda request, number: data, requests=requests) as storage:
+        with pytest.raises(errors.StorageError) as caught:
+            await storage.put("a", b"data", condition=condition)
+    assert len(requests) == 1
     assert "text that may change" not in caught.value.message
     assert "SECRETSECRET" not in str(caught.value)
     return caught.value
@@ -101,11 +96,10 @@ async def test_a_failed_server_leaves_the_outcome_of_a_write_open(status: int, c
 
 
 async def test_a_failed_server_leaves_no_outcome_of_a_read() -> None:
-    async with stub_server(lambda request, number: refusal(500, "InternalError")) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.UnavailableError) as caught:
-                async with storage.get("a"):
-                    pass
+    async with stub_s3(lambda request, number: refusal(500, "InternalError")) as storage:
+        with pytest.raises(errors.UnavailableError) as caught:
+            async with storage.get("a"):
+                pass
     assert caught.value.retryable
     assert not caught.value.outcome_unknown
 
@@ -140,51 +134,46 @@ async def test_a_write_over_a_version_of_nothing_is_a_failed_condition() -> None
 
 async def test_an_error_in_a_successful_answer_to_a_copy_is_seen() -> None:
     broken = answer(200, b"<Error><Code>InternalError</Code></Error>")
-    async with stub_server(lambda request, number: broken) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.UnavailableError) as caught:
-                await storage.copy("a", "b")
+    async with stub_s3(lambda request, number: broken) as storage:
+        with pytest.raises(errors.UnavailableError) as caught:
+            await storage.copy("a", "b")
     assert caught.value.retryable
     assert caught.value.outcome_unknown
 
 
 async def test_another_region_is_named() -> None:
     refused = refusal(301, "PermanentRedirect", x_amz_bucket_region="eu-west-3")
-    async with stub_server(lambda request, number: refused) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.ConfigurationError, match="eu-west-3.*region_name"):
-                await storage.put("a", b"")
+    async with stub_s3(lambda request, number: refused) as storage:
+        with pytest.raises(errors.ConfigurationError, match=r"eu-west-3.*region_name"):
+            await storage.put("a", b"")
 
 
 async def test_a_web_server_is_not_taken_for_a_store_without_the_object() -> None:
     page = answer(404, b"<html>Not here</html>", content_type="text/html")
-    async with stub_server(lambda request, number: page) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.ConfigurationError, match="does not answer like S3"):
-                async with storage.get("a"):
-                    pass
-            with pytest.raises(errors.ConfigurationError, match="does not answer like S3"):
-                _ = [page async for page in storage.list_pages("")]
+    async with stub_s3(lambda request, number: page) as storage:
+        with pytest.raises(errors.ConfigurationError, match="does not answer like S3"):
+            async with storage.get("a"):
+                pass
+        with pytest.raises(errors.ConfigurationError, match="does not answer like S3"):
+            _ = [page async for page in storage.list_pages("")]
 
 
 async def test_an_answer_that_is_no_listing_is_no_empty_listing() -> None:
     page = answer(200, b"<html>Welcome<html>", content_type="text/html")
-    async with stub_server(lambda request, number: page) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.UnavailableError):
-                _ = [page async for page in storage.list_pages("")]
+    async with stub_s3(lambda request, number: page) as storage:
+        with pytest.raises(errors.UnavailableError):
+            _ = [page async for page in storage.list_pages("")]
 
 
 async def test_a_look_refused_without_a_reason_is_no_missing_object() -> None:
-    async with stub_server(lambda request, number: answer(400)) as stub:
-        async with aclosing(s3(stub.url)) as storage:
-            with pytest.raises(errors.UnauthenticatedError, match="expired"):
-                await storage.head("a")
+    async with stub_s3(lambda request, number: answer(400)) as storage:
+        with pytest.raises(errors.UnauthenticatedError, match="expired"):
+            await storage.head("a")
 
 
 async def test_a_store_out_of_reach_is_retryable_and_named() -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
-    async with aclosing(s3(endpoint)) as storage:
+    async with aclosing(s3_at(endpoint)) as storage:
         with pytest.raises(errors.UnavailableError) as caught:
             await storage.put("a", b"")
     assert endpoint in caught.value.message
@@ -194,7 +183,7 @@ async def test_a_store_out_of_reach_is_retryable_and_named() -> None:
 
 
 async def test_a_host_without_address_is_out_of_reach() -> None:
-    async with aclosing(s3("http://no-such-host.invalid")) as storage:
+    async with aclosing(s3_at("http://no-such-host.invalid")) as storage:
         with pytest.raises(errors.UnavailableError, match=r"no-such-host\.invalid"):
             await storage.head("a")
 
@@ -202,7 +191,7 @@ async def test_a_host_without_address_is_out_of_reach() -> None:
 async def test_a_silent_store_is_a_timeout_with_an_open_outcome() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with aclosing(s3(endpoint, read_timeout=0.3)) as storage:
+        async with aclosing(s3_at(endpoint, read_timeout=0.3)) as storage:
             with pytest.raises(errors.StorageTimeoutError) as caught:
                 await storage.put("a", b"")
     assert caught.value.retryable
@@ -215,11 +204,12 @@ async def test_a_lost_answer_leaves_the_outcome_open_and_nothing_is_sent_again()
     def reply(request: Request, number: int) -> bytes:
         return answer(200, etag='"1"') if number == 1 else b""
 
-    async with stub_server(reply) as stub, aclosing(s3(stub.url)) as storage:
+    requests: list[Request] = []
+    async with stub_s3(reply, requests=requests) as storage:
         await storage.put("a", b"")
         with pytest.raises(errors.UnavailableError) as caught:
             await storage.put("b", b"", condition=IfAbsent())
-    assert [request.target for request in stub.requests] == ["/bucket/a", "/bucket/b"]
+    assert [request.target for request in requests] == ["/bucket/a", "/bucket/b"]
     assert caught.value.retryable
     assert caught.value.outcome_unknown
 
@@ -231,10 +221,9 @@ async def test_a_body_cut_short_is_an_error(sent: int) -> None:
     def reply(request: Request, number: int) -> bytes:
         return answer(200, b"12345678", **headers)[: sent - 8]
 
-    async with stub_server(reply, hang_up=True) as stub:
-        async with aclosing(s3(stub.url)) as storage, storage.get("a") as reader:
-            with pytest.raises(errors.UnavailableError) as caught:
-                await reader.read()
+    async with stub_s3(reply, hang_up=True) as storage, storage.get("a") as reader:
+        with pytest.raises(errors.UnavailableError) as caught:
+            await reader.read()
     assert caught.value.retryable
 
 
@@ -244,10 +233,12 @@ async def test_a_body_with_another_checksum_is_an_error() -> None:
         "last_modified": "Mon, 01 Jan 2024 00:00:00 GMT",
         "x_amz_checksum_crc32": "AAAAAA==",
     }
-    async with stub_server(lambda request, number: answer(200, b"damaged", **headers)) as stub:
-        async with aclosing(s3(stub.url)) as storage, storage.get("a") as reader:
-            with pytest.raises(errors.UnavailableError) as caught:
-                await reader.read()
+    async with (
+        stub_s3(lambda request, number: answer(200, b"damaged", **headers)) as storage,
+        storage.get("a") as reader,
+    ):
+        with pytest.raises(errors.UnavailableError) as caught:
+            await reader.read()
     assert caught.value.retryable
 
 
@@ -257,11 +248,9 @@ async def test_a_body_that_stops_coming_is_a_timeout() -> None:
     def reply(request: Request, number: int) -> bytes:
         return answer(200, b"12345678", **headers)[:-2]
 
-    async with stub_server(reply) as stub:
-        async with aclosing(s3(stub.url, read_timeout=0.3)) as storage:
-            async with storage.get("a") as reader:
-                with pytest.raises(errors.StorageTimeoutError) as caught:
-                    await reader.read()
+    async with stub_s3(reply, read_timeout=0.3) as storage, storage.get("a") as reader:
+        with pytest.raises(errors.StorageTimeoutError) as caught:
+            await reader.read()
     assert caught.value.retryable
 
 
@@ -289,8 +278,8 @@ async def test_a_missing_token_file_is_the_servers_credentials(
 
 async def test_a_refused_role_is_the_servers_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     denied = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
-    async with stub_server(lambda request, number: answer(403, denied)) as stub:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", stub.url)
+    async with stub_server(lambda request, number: answer(403, denied)) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint)
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", __file__)
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/notebooks")
         async with aclosing(S3Storage(bucket="bucket", region_name="us-east-1")) as storage:
@@ -355,31 +344,19 @@ async def test_the_bucket_is_looked_for_once(moto_server: MotoServer, make_s3: M
         for _ in range(3):
             with pytest.raises(errors.NotFoundError, match="'a' does not exist"):
                 await storage.head("a")
-    assert sent == ["HeadObject", "HeadBucket", "HeadObject", "HeadObject"]
-
-
-async def record(storage: S3Storage) -> list[str]:
-    """The names of the requests that the storage sends from now on."""
-    sent: list[str] = []
-
-    async def note(model: Any, **kwargs: Any) -> None:
-        sent.append(model.name)
-
-    client = await storage._connection.client()
-    client.meta.events.register("before-call.s3", note)
-    return sent
+    assert sent.operations == ["HeadObject", "HeadBucket", "HeadObject", "HeadObject"]
 
 
 async def test_a_wrong_secret_is_the_servers_credentials(seaweed_server: SeaweedServer) -> None:
     keys = {"access_key_id": seaweed_server.access_key, "secret_access_key": "SECRETSECRET"}
-    async with aclosing(s3(seaweed_server.endpoint_url, **keys)) as storage:
+    async with aclosing(s3_at(seaweed_server.endpoint_url, **keys)) as storage:
         with pytest.raises(errors.UnauthenticatedError, match="secret key") as caught:
             await storage.put("a", b"")
     assert "SECRETSECRET" not in str(caught.value)
 
 
 async def test_an_unknown_key_is_the_servers_credentials(seaweed_server: SeaweedServer) -> None:
-    async with aclosing(s3(seaweed_server.endpoint_url)) as storage:
+    async with aclosing(s3_at(seaweed_server.endpoint_url)) as storage:
         with pytest.raises(errors.UnauthenticatedError, match="access key") as caught:
             await storage.put("a", b"")
     for secret in KEYS.values():

@@ -12,6 +12,7 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Config
 
+from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.errors import ConfigurationError, MissingExtraError
 from jupyter_nbforge.storage.s3 import S3Storage
 
@@ -84,7 +85,7 @@ def test_options_come_from_traitlets_configuration() -> None:
 
 
 def test_every_option_explains_itself() -> None:
-    own = set(S3Storage.class_traits(config=True)) - set(S3Storage.__base__.__base__.class_traits())  # type: ignore[union-attr,misc]
+    own = set(S3Storage.class_traits(config=True)) - set(BaseStorageService.class_traits())
     assert len(own) > 20
     for name in own:
         assert S3Storage.class_traits()[name].help.endswith("."), name

@@ -1,0 +1,234 @@
+"""Clients and event loops: nothing is shared between loops, nothing is left open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from jupyter_nbforge.storage.errors import StorageError
+from jupyter_nbforge.storage.loops import PerLoop
+from jupyter_nbforge.storage.s3 import S3Storage
+from jupyter_nbforge.testing.servers import SeaweedServer
+
+from .conftest import MakeS3
+from .sdk import sdk
+
+
+class Opened:
+    """Counts what is opened and closed, and on which loops."""
+
+    def __init__(self) -> None:
+        self.opened: list[asyncio.AbstractEventLoop] = []
+        self.closed: list[asyncio.AbstractEventLoop] = []
+        self.fail = False
+
+    @contextlib.asynccontextmanager
+    async def __call__(self) -> AsyncIterator[object]:
+        await asyncio.sleep(0.01)
+        if self.fail:
+            raise StorageError("not now")
+        self.opened.append(asyncio.get_running_loop())
+        try:
+            yield object()
+        finally:
+            await asyncio.sleep(0)
+            self.closed.append(asyncio.get_running_loop())
+
+
+async def test_concurrent_first_users_share_one() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+    found = await asyncio.gather(*(held.get() for _ in range(10)))
+    assert len(set(map(id, found))) == 1
+    assert len(opened.opened) == 1
+    await held.aclose()
+    assert opened.closed == opened.opened
+
+
+async def test_it_is_closed_once_and_opened_anew() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+    await held.aclose()
+    first = await held.get()
+    await held.aclose()
+    await held.aclose()
+    assert len(opened.closed) == 1
+    assert await held.get() is not first
+    await held.aclose()
+    assert len(opened.closed) == 2
+
+
+async def test_a_failed_first_use_is_tried_again() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+    opened.fail = True
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            await held.get()
+    opened.fail = False
+    await held.get()
+    await held.aclose()
+    assert len(opened.closed) == 1
+
+
+async def test_a_cancelled_first_user_does_not_hinder_the_next() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+    first = asyncio.create_task(held.get())
+    second = asyncio.create_task(held.get())
+    await asyncio.sleep(0.005)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await second
+    await held.aclose()
+    assert opened.closed == opened.opened
+
+
+def test_a_loop_that_ends_closes_its_own() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+
+    async def use() -> object:
+        return await held.get()
+
+    assert asyncio.run(use()) is not asyncio.run(use())
+    assert len(opened.opened) == 2
+    assert opened.closed == opened.opened
+
+
+def test_one_that_is_forgotten_is_closed_by_its_loop() -> None:
+    opened = Opened()
+
+    async def use() -> None:
+        await PerLoop(opened).get()
+        gc.collect()
+        await asyncio.sleep(0.05)
+        assert len(opened.closed) == 1
+
+    asyncio.run(use())
+
+
+def test_what_lives_on_a_loop_of_another_thread_is_closed_there() -> None:
+    opened = Opened()
+    held = PerLoop(opened)
+    other = asyncio.new_event_loop()
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(held.get(), other).result(10)
+
+        async def close() -> None:
+            await held.get()
+            await held.aclose()
+
+        asyncio.run(close())
+        assert other in opened.closed
+        assert len(opened.closed) == 2
+    finally:
+        other.call_soon_threadsafe(other.stop)
+        thread.join()
+        other.close()
+
+
+# Warnings are errors in these tests, and pytest reports those of the garbage collector.
+
+
+def test_a_storage_serves_two_loops_and_leaves_nothing_open(
+    seaweed_server: SeaweedServer, make_s3: MakeS3
+) -> None:
+    def use() -> None:
+        storage = make_s3(seaweed_server)
+
+        async def look() -> object:
+            await storage.put("a", b"data")
+            return await sdk(storage)
+
+        async def look_and_close() -> object:
+            client = await look()
+            await storage.aclose()
+            return client
+
+        assert asyncio.run(look()) is not asyncio.run(look_and_close())
+
+    use()
+    gc.collect()
+
+
+def test_a_loop_that_lives_on_in_a_thread_leaves_nothing_open(
+    seaweed_server: SeaweedServer, make_s3: MakeS3
+) -> None:
+    """jupyter_core's `run_sync` keeps such a loop when it is called beside a running one."""
+    from jupyter_core.utils import run_sync
+
+    storage = make_s3(seaweed_server)
+
+    async def serve() -> None:
+        run_sync(storage.put)("a", b"data")
+        async with storage.get("a") as reader:
+            assert await reader.read() == b"data"
+        await storage.aclose()
+
+    asyncio.run(serve())
+    gc.collect()
+
+
+async def test_a_closed_storage_can_be_used_again(
+    seaweed_server: SeaweedServer, make_s3: MakeS3
+) -> None:
+    storage = make_s3(seaweed_server)
+    await storage.aclose()
+    meta = await storage.put("a", b"data")
+    await storage.aclose()
+    await storage.aclose()
+    assert await storage.head("a") == meta
+    await storage.aclose()
+    gc.collect()
+
+
+async def test_first_users_share_one_client(seaweed_server: SeaweedServer, make_s3: MakeS3) -> None:
+    async with aclosing(make_s3(seaweed_server)) as storage:
+        clients = await asyncio.gather(*(sdk(storage) for _ in range(5)))
+        assert len(set(map(id, clients))) == 1
+
+
+async def test_making_a_client_does_not_stop_the_loop() -> None:
+    async with aclosing(
+        S3Storage(bucket="bucket", access_key_id="a", secret_access_key="b")
+    ) as storage:
+        making = asyncio.create_task(sdk(storage))
+        turns = [time.monotonic()]
+        while not making.done():
+            await asyncio.sleep(0)
+            turns.append(time.monotonic())
+        longest = max(end - begin for begin, end in itertools.pairwise(turns))
+        assert longest < (turns[-1] - turns[0]) / 2
+
+
+async def test_a_read_that_is_cancelled_frees_its_connection(
+    seaweed_server: SeaweedServer, make_s3: MakeS3
+) -> None:
+    async with aclosing(make_s3(seaweed_server, max_connections=1)) as storage:
+        await storage.put("a", bytes(8 * 2**20))
+        began = asyncio.Event()
+
+        async def read() -> None:
+            async with storage.get("a") as reader:
+                async for _ in reader.chunks:
+                    began.set()
+                    await asyncio.sleep(60)
+
+        reading = asyncio.create_task(read())
+        await began.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await asyncio.wait_for(storage.head("a"), 10)
