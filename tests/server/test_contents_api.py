@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode, b64encode, encodebytes
 from datetime import datetime
 from typing import Any
@@ -148,6 +149,16 @@ async def test_a_new_name_avoids_what_another_program_wrote(api: Api, store: Sto
     store.put("d/Untitled.ipynb", writes(new_notebook()))
     answer = await api.contents("POST", "d", {"type": "notebook"})
     assert answer.json["name"] == "Untitled1.ipynb"
+
+
+async def test_what_is_new_at_the_same_time_gets_different_names(api: Api, store: Store) -> None:
+    await api.make_folder("d")
+    asked = [api.contents("POST", "d", {"type": "notebook"}) for _ in range(4)]
+    answers = await asyncio.gather(*asked)
+    assert {answer.status for answer in answers} == {201}
+    names = ["Untitled.ipynb", "Untitled1.ipynb", "Untitled2.ipynb", "Untitled3.ipynb"]
+    assert sorted(answer.json["name"] for answer in answers) == names
+    assert await api.names("d") == names
 
 
 async def test_nothing_new_is_made_in_a_folder_that_is_missing(api: Api, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from base64 import b64encode
 from typing import Any
@@ -62,6 +63,19 @@ async def test_uploads_at_the_same_time_do_not_mix(api: Api, store: Store) -> No
             assert answer.status in (200, 201), answer.body
     for name in names:
         assert store.get(name) == f"{name}:1;{name}:2;{name}:3;{name}:-1;".encode()
+
+
+async def test_uploads_sent_side_by_side_arrive_whole(api: Api, store: Store) -> None:
+    async def upload(name: str) -> None:
+        for chunk in (1, 2, -1):
+            answer = await _send(api, name, chunk, f"{name}:{chunk};".encode() * 50_000)
+            assert answer.status in (200, 201), answer.body
+
+    names = [f"{number}.bin" for number in range(4)]
+    await asyncio.gather(*map(upload, names))
+    for name in names:
+        parts = [f"{name}:{chunk};".encode() * 50_000 for chunk in (1, 2, -1)]
+        assert store.get(name) == b"".join(parts)
 
 
 async def test_a_chunk_without_a_first_is_a_400(api: Api, store: Store) -> None:

@@ -68,9 +68,8 @@ INAPPLICABLE: dict[str, str] = {
 WEAK_SPOTS: dict[str, dict[str, str]] = {
     "seaweedfs": {
         _MANAGER + "test_rename": (
-            "SeaweedFS lists a prefix for some 150 s after its last object has gone, so the old "
-            "folder seems to be there still (https://github.com/seaweedfs/seaweedfs/wiki/"
-            "Amazon-S3-API: folders are real directories)"
+            "a prefix is listed for some 150 s after its last object has gone, so the old folder "
+            "seems to be there still (https://github.com/seaweedfs/seaweedfs/issues/9810)"
         ),
     },
 }
