@@ -16,7 +16,7 @@ FEWEST = {
     "services/contents/test_checkpoints.py": 3,
     "services/contents/test_config.py": 2,
     "services/contents/test_largefilemanager.py": 7,
-    "services/contents/test_manager.py": 25,
+    "services/contents/test_manager.py": 20,
     "services/contents/test_manager_no_hash.py": 1,
     "test_files.py": 9,
     "test_view.py": 4,
