@@ -6,12 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
+from websocket import create_connection
 
 from jupyter_nbforge.cli.demo import sample_files
 from jupyter_nbforge.testing.servers import SeaweedServer
@@ -27,16 +28,15 @@ def demo(home: Path) -> JupyterProcess:
 
 def start_kernel(process: JupyterProcess) -> None:
     """Start a kernel and wait until it is up: one that is ended earlier complains by itself."""
-    kernel = process.request("api/kernels", "POST", {"name": "python3"})["id"]
-    file = process.home / "runtime" / f"kernel-{kernel}.json"
-    client = BlockingKernelClient(connection_file=str(file))
-    client.load_connection_file()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-    finally:
-        client.stop_channels()
-        client.context.destroy()
+    path = "api/kernels/" + process.request("api/kernels", "POST", {"name": "python3"})["id"]
+    address = process.url.replace("http", "ws", 1) + f"{path}/channels?token={process.token}"
+    # The server asks the kernel whether it is there only when somebody wants to talk to it.
+    with closing(create_connection(address, timeout=60)):
+        for _attempt in range(600):
+            if process.request(path)["execution_state"] == "idle":
+                return
+            time.sleep(0.1)
+    raise AssertionError(f"the kernel did not come up:\n{process.log}")
 
 
 def offspring(process: JupyterProcess) -> list[psutil.Process]:
