@@ -147,7 +147,8 @@ class LocalTree:
         if len(valid) < len(entries):
             count = len(entries) - len(valid)
             self._log.debug("%d names in %s are no valid paths and left out.", count, real)
-        return sorted(filter(None, map(self._listed_name, valid)), key=str.encode)
+        # The order of characters is that of their UTF-8.
+        return sorted(filter(None, map(self._listed_name, valid)))
 
     def _listed_name(self, entry: os.DirEntry[str]) -> str | None:
         """The name as it is listed; None for what is no part of the tree."""
@@ -155,12 +156,10 @@ class LocalTree:
             return None
         if entry.is_symlink() and not self._holds(os.path.realpath(entry.path)):
             return None
-        with suppress(OSError):  # A link to itself, or to what may not be looked at.
-            if entry.is_dir():
-                return entry.name + DELIMITER
-            if entry.is_file():
-                return entry.name
-        return None
+        try:
+            return entry.name + DELIMITER if entry.is_dir() else entry.name
+        except OSError:  # A link to itself, or to what may not be looked at.
+            return None
 
 
 def meta_of(path: str, found: os.stat_result) -> ObjectMeta:
@@ -179,8 +178,8 @@ def meta_of(path: str, found: os.stat_result) -> ObjectMeta:
 
 
 def _meta_if_there(path: str, real: str) -> Iterator[ObjectMeta]:
-    # Since the scan another program may have deleted or replaced it; and it cannot be looked
-    # at in a directory that may be read but not searched.
+    # Here pipes and the like fall out, what another program has deleted since the scan, and
+    # what is in a directory that may be read but not searched.
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError, NotFoundError):
         yield meta_of(path, os.stat(real))
 
@@ -195,4 +194,4 @@ def _has_reserved_segment(path: str) -> bool:
 
 
 def _is_after(path: str, start_after: str | None) -> bool:
-    return start_after is None or path.encode() > start_after.encode()
+    return start_after is None or path > start_after

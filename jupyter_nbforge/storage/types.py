@@ -112,11 +112,16 @@ class Capabilities:
     multipart: bool = True
     presigned_urls: bool = False
     user_metadata: bool = True
-    """Metadata given to `put` is kept, so `mtime` and `sha256` survive."""
+    """Metadata and content type given to `put` are kept, so `mtime` and `sha256` survive.
+
+    Where not, they are dropped without an error: every save gives some."""
     ordered_listing: bool = True
     """Pages come in byte order of the paths, and `start_after` is supported."""
     file_beside_folder: bool = True
-    """A path `a` and a path `a/b` can exist at once."""
+    """A path `a` and a path `a/b` can exist at once.
+
+    Where not, the second is refused with `AlreadyExistsError`, and every folder has a marker
+    of itself (a directory), listed like one that was written."""
     min_part_size: int = 1
     """Bytes; every part of a multipart upload but the last has at least so many."""
     max_part_size: int = 5 * 2**30

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-# Before they are imported: a failed assertion shall show its values here as in anybody's tests.
-for _module in ("suite", "objects", "conditions", "listings", "transfers"):
-    pytest.register_assert_rewrite(f"{__package__}.{_module}")
-
-from .conditions import ConditionRules  # noqa: E402
-from .listings import ListingRules  # noqa: E402
-from .objects import ObjectRules  # noqa: E402
-from .transfers import TransferRules  # noqa: E402
+from .conditions import ConditionRules
+from .listings import ListingRules
+from .objects import ObjectRules
+from .transfers import TransferRules
 
 
 class StorageConformance(ObjectRules, ConditionRules, ListingRules, TransferRules):

@@ -170,9 +170,11 @@ async def test_unfinished_files_are_no_objects(storage: LocalStorage, root: Path
     (root / name).touch()
     (root / "a").mkdir()
     (root / "a" / name).mkdir()
-    for delimiter in ("/", None):
-        found = await listing(storage.list_pages("", delimiter=delimiter))
-        assert not any(name in path for path in found.paths + found.prefixes)
+    (root / "a" / name / "part").touch()
+    for prefix in ("", "a/", f"a/{name}/"):
+        for delimiter in ("/", None):
+            found = await listing(storage.list_pages(prefix, delimiter=delimiter))
+            assert not any(name in path for path in found.paths + found.prefixes)
     for path in (name, f"a/{name}/", f"{name}/b"):
         with pytest.raises(InvalidPathError):
             await storage.put(path, b"")
