@@ -10,6 +10,7 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
+from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,8 @@ class S3Connection:
             **self._config,
         )
         session = AioSession(profile=self._profile)
+        parsers = session.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_timestamp)
         try:
             context = session.create_client("s3", config=config, **self._options)
             client: S3Client = asyncio.run(context.__aenter__())
@@ -125,6 +128,17 @@ class S3Connection:
             raise ConfigurationError("AWS_ENDPOINT_URL is not a URL of S3.") from error
         client.meta.events.register_last("before-call.s3", _send_at_once)
         return context, client
+
+
+def _timestamp(text: Any) -> datetime:
+    """As botocore's parser, which takes three quarters of the time of a listing."""
+    from botocore.utils import parse_timestamp
+
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (AttributeError, ValueError):
+        return parse_timestamp(text)
+    return moment if moment.tzinfo is not None else parse_timestamp(text)
 
 
 def _send_at_once(params: dict[str, Any], **kwargs: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
@@ -35,6 +36,21 @@ def headers_of(content_type: str | None, metadata: Mapping[str, str] | None) -> 
     return {"ContentType": content_type or _DEFAULT_CONTENT_TYPE, "Metadata": kept}
 
 
+class _Body(io.BytesIO):
+    """Bytes as the file that botocore would make of them.
+
+    aiohttp takes the length of the buffer, for which `BytesIO` would copy it all first: at
+    45 MB that holds the event loop for 30 to 80 ms.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = data
+
+    def getbuffer(self) -> memoryview:
+        return memoryview(self._data)
+
+
 async def payload(client: S3Client, data: bytes) -> dict[str, Any]:
     """The request parameters that carry `data`, with its CRC32.
 
@@ -42,10 +58,10 @@ async def payload(client: S3Client, data: bytes) -> dict[str, Any]:
     trailer, behind a chunked body that several stores do not take.
     """
     if not wants_checksums(client):
-        return {"Body": data}
+        return {"Body": _Body(data)}
     large = len(data) > _LARGE
     checksum = await asyncio.to_thread(zlib.crc32, data) if large else zlib.crc32(data)
-    return {"Body": data, "ChecksumCRC32": b64encode(checksum.to_bytes(4, "big")).decode()}
+    return {"Body": _Body(data), "ChecksumCRC32": b64encode(checksum.to_bytes(4, "big")).decode()}
 
 
 def wants_checksums(client: S3Client) -> bool:

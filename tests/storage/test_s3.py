@@ -7,6 +7,7 @@ import logging
 import urllib.error
 import urllib.request
 from contextlib import aclosing
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -147,6 +148,28 @@ async def test_the_etag_of_an_encrypted_object_is_no_hash(headers: dict[str, str
     assert await hash_with() is not None
     assert await hash_with(x_amz_server_side_encryption="AES256") is not None
     assert await hash_with(**headers) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-02-29T12:00:01.123Z", datetime(2024, 2, 29, 12, 0, 1, 123000, timezone.utc)),
+        ("2024-02-29T12:00:01Z", datetime(2024, 2, 29, 12, 0, 1, 0, timezone.utc)),
+        ("2024-02-29T12:00:01.123456789Z", datetime(2024, 2, 29, 12, 0, 1, 123456, timezone.utc)),
+        ("2024-02-29T14:00:01+02:00", datetime(2024, 2, 29, 12, 0, 1, 0, timezone.utc)),
+        ("2024-02-29T12:00:01", datetime(2024, 2, 29, 12, 0, 1, 0, timezone.utc)),
+        ("Thu, 29 Feb 2024 12:00:01 GMT", datetime(2024, 2, 29, 12, 0, 1, 0, timezone.utc)),
+    ],
+)
+async def test_a_listing_has_the_stores_time_as_it_writes_it(text: str, expected: datetime) -> None:
+    entry = f'<Key>a</Key><Size>1</Size><ETag>"1"</ETag><LastModified>{text}</LastModified>'
+    reply = answer(
+        200, f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>".encode()
+    )
+    async with stub_s3(lambda request, number: reply) as storage:
+        found = [meta async for page in storage.list_pages("") for meta in page.objects]
+    assert found[0].last_modified == expected
+    assert found[0].last_modified.tzinfo is timezone.utc
 
 
 # Conditions: SeaweedFS alone honours all of them.
