@@ -133,6 +133,7 @@ class ResumingListing:
         self._start_after = start_after
         self._ordered = ordered
         self._pages: AsyncIterator[ListPage] | None = None
+        self._restarted = False
         self._last = ""
         # Only of a listing without an order: with one, the last entry tells what was given.
         self._given: set[str] = set()
@@ -145,15 +146,16 @@ class ResumingListing:
         page = await anext(self._pages, None)
         if page is None:
             return None
-        page = ListPage(
-            tuple(meta for meta in page.objects if self._is_new(meta.path)),
-            tuple(prefix for prefix in page.prefixes if self._is_new(prefix)),
-        )
+        if self._restarted:
+            page = ListPage(
+                tuple(meta for meta in page.objects if self._is_new(meta.path)),
+                tuple(prefix for prefix in page.prefixes if self._is_new(prefix)),
+            )
         self._note([*(meta.path for meta in page.objects), *page.prefixes])
         return page
 
     async def restart(self) -> None:
-        self._pages = None
+        self._pages, self._restarted = None, True
 
     def _is_new(self, name: str) -> bool:
         # The order of str is that of UTF-8. A folder given last comes again with what is in it.
