@@ -60,7 +60,8 @@ class NBForgeExtension(ExtensionApp):
         if manager is None or self.serverapp is None:
             return
         try:
-            async for _ in manager.storage.list_pages("", page_size=1):
+            # Not the listing that the file browser asks for, which the short memory would keep.
+            async for _ in manager.storage.list_pages("", delimiter=None, page_size=1):
                 break
         except _FATAL as error:
             self.log.critical("The storage cannot be used: %s", error.message)

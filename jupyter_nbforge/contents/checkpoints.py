@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from jupyter_server.services.contents.checkpoints import AsyncCheckpoints
 from tornado.web import HTTPError
 from traitlets import Int
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
 
 CHECKPOINTS_PREFIX = RESERVED_PREFIX + "checkpoints/"
-_ID = re.compile(r"checkpoint-(?P<slot>[1-9][0-9]{0,3})(?:-(?P<time>[0-9]{1,15}))?", re.ASCII)
+_ID = re.compile(r"checkpoint-(?P<slot>[1-9][0-9]{0,3})(?:-(?P<time>[0-9]{1,14}))?", re.ASCII)
 _REMEMBERED = 4096
 _ATTEMPTS = 3
+_JUST_NOW = 5.0
+"""Seconds after a first save in which a checkpoint asked for is the one that it has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ def _with_time(checkpoint: Checkpoint) -> str:
     return f"checkpoint-{checkpoint.slot}-{max(millis, 0)}"
 
 
+def moved_checkpoint(meta: ObjectMeta) -> str:
+    """The name that a checkpoint gets when it moves: with its time, which a copy changes."""
+    checkpoint = _from_object(meta)
+    return name_of(meta.path) if checkpoint is None else _with_time(checkpoint)
+
+
 class NBForgeCheckpoints(AsyncCheckpoints):
     """Checkpoints kept beside the files, under a hidden prefix of the same storage."""
 
@@ -89,6 +97,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._known: LRUCache[str, tuple[Checkpoint, ...]] = LRUCache(_REMEMBERED)
+        self._just_made: TTLCache[str, Checkpoint] = TTLCache(_REMEMBERED, _JUST_NOW)
 
     @property
     def _manager(self) -> NBForgeContentsManager:
@@ -106,9 +115,10 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         path = api_path(path)
         with http_errors():
             recalled = self._storage.recall(path)
-            for checkpoint in self._known.get(path, ()):
-                if recalled and recalled.version == checkpoint.made_from:
-                    return checkpoint.model()
+            made = self._just_made.get(path)
+            if made is not None and recalled and recalled.version == made.made_from:
+                # The save that this follows was the first, and has made one.
+                return made.model()
             return (await self._create(path, recalled.version if recalled else None)).model()
 
     async def list_checkpoints(self, path: str) -> list[Model]:
@@ -123,10 +133,19 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         key = self._key(checkpoint_id, path)
         self.log.debug("Restoring %s from checkpoint %s", path, checkpoint_id)
         with http_errors():
+            seen = self._manager.known.condition(path)
             try:
-                await self._storage.copy(key, path)
+                # Over what the person sees, not over what somebody else has saved meanwhile.
+                condition = seen if isinstance(seen, IfMatch) else None
+                await self._storage.copy(key, path, condition=condition)
             except NotFoundError:
                 raise self._no_such(checkpoint_id, path) from None
+            except PreconditionError:
+                raise HTTPError(
+                    409,
+                    f"{path} was changed or deleted in the store since it was opened here, so the"
+                    " checkpoint was not restored. Reload it first.",
+                ) from None
         self._manager.known.forget(path)
 
     async def rename_checkpoint(self, checkpoint_id: str, old_path: str, new_path: str) -> None:
@@ -136,7 +155,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         with http_errors():
             await self._storage.copy(source, target)
             await self._storage.delete(source)
-        self._forget(old_path, new_path)
+        self._forget(api_path(old_path), api_path(new_path))
 
     async def delete_checkpoint(self, checkpoint_id: str, path: str) -> None:
         """Delete one checkpoint of a file; one that does not exist is a 404."""
@@ -164,6 +183,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
             keys = [self._key(checkpoint.id, path) for checkpoint in checkpoints]
             if keys:
                 await self._storage.delete_many(keys)
+        self._forget(path)
         self._known[path] = ()
 
     # for the manager
@@ -174,7 +194,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         if known is None:
             known = await self._list(path)
         if not known:
-            await self._create(path, version)
+            self._just_made[path] = await self._create(path, version)
 
     async def copy_all(self, old_path: str, new_path: str) -> list[str]:
         """Copy a file's checkpoints to another; returns the objects that a move deletes."""
@@ -190,12 +210,12 @@ class NBForgeCheckpoints(AsyncCheckpoints):
 
     def none_yet(self, path: str) -> None:
         """Remember that a file which we have just created has no checkpoint."""
+        self._forget(path)
         self._known[path] = ()
 
     def forget_below(self, folder: str) -> None:
         """Forget what is known of the files in a folder."""
-        for path in [path for path in self._known if path.startswith(f"{folder}/")]:
-            del self._known[path]
+        self._forget(*[path for path in self._known if path.startswith(f"{folder}/")])
 
     # how it is done
 
@@ -210,6 +230,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     def _forget(self, *paths: str) -> None:
         for path in paths:
             self._known.pop(path, None)
+            self._just_made.pop(path, None)
 
     async def _list(self, path: str) -> tuple[Checkpoint, ...]:
         ours = {one.version: one for one in self._known.get(path, ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.services.contents.manager import AsyncContentsManager
@@ -16,7 +17,7 @@ from ..storage.wrappers.prefix import PrefixStorage
 from .checkpoints import NBForgeCheckpoints
 from .files import FilesHandler
 from .knowledge import Knowledge
-from .models import Model
+from .models import Model, is_reserved
 from .uploads import Uploads
 
 
@@ -69,6 +70,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = Knowledge()
+        self._leaving: Counter[str] = Counter()
         self.uploads = Uploads(self.upload_idle_seconds)
         try:
             for cls in type(self).__mro__:
@@ -83,6 +85,8 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def _default_storage(self) -> BaseStorageService:
         storage = self._configured_storage()
         root = self.root_dir.strip("/")
+        if is_reserved(root):
+            raise ConfigurationError("root_dir is a folder that the manager keeps for itself.")
         return PrefixStorage(storage, prefix=root, parent=self) if root else storage
 
     def _configured_storage(self) -> BaseStorageService:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from ..storage.base import BaseStorageService
@@ -22,7 +23,7 @@ from ..storage.paths import (
     name_of,
     parent_of,
 )
-from ..storage.types import IfAbsent, ObjectMeta
+from ..storage.types import IfAbsent, ListPage, ObjectMeta
 
 LISTING_AGE = 15.0
 """Seconds: a listing so old still answers whether a folder has a name that a file is to get.
@@ -31,6 +32,9 @@ At worst a file then stands beside a folder of the same name; the file itself is
 only where none exists, whatever any listing says.
 """
 _COPIES_AT_ONCE = 32
+_FULL_PAGE = 1000
+"""Entries of the largest page that a store gives."""
+
 _JOURNAL_PREFIX = RESERVED_PREFIX + "moves/"
 
 
@@ -47,12 +51,21 @@ async def probe(storage: BaseStorageService, path: str) -> Kind:
     file, folder = storage.recall(path), storage.recall_folder(path)
     if file is not None and folder is not None:
         return Kind(bool(file), folder)
-    found_file = found_folder = False
+    found_file = False
+    ordered = storage.capabilities.ordered_listing
     async for page in storage.list_pages(path):
         found_file = found_file or any(meta.path == path for meta in page.objects)
         if path + "/" in page.prefixes:
             return Kind(found_file, True)
-    return Kind(found_file, found_folder)
+        if ordered and _is_past(page, path + "/"):
+            break
+    return Kind(found_file, False)
+
+
+def _is_past(page: ListPage, path: str) -> bool:
+    """Whether an ordered listing has come beyond `path`."""
+    names = (*page.prefixes, *(meta.path for meta in page.objects))
+    return any(name.encode() > path.encode() for name in names)
 
 
 async def folder_exists(storage: BaseStorageService, folder: str) -> bool:
@@ -78,6 +91,21 @@ async def names_in(storage: BaseStorageService, folder: str) -> set[str] | None:
     return names if found else None
 
 
+async def folders_among(storage: BaseStorageService, prefix: str, *paths: str) -> tuple[bool, ...]:
+    """Which of `paths`, all of which begin with `prefix`, are folders: by one listing of it.
+
+    Where that has more than one page, each is asked for by itself.
+    """
+    found: set[str] = set()
+    async for page in storage.list_pages(prefix):
+        found.update(page.prefixes)
+        if len(page.prefixes) + len(page.objects) >= _FULL_PAGE:
+            break
+    else:
+        return tuple(path + "/" in found for path in paths)
+    return tuple([await folder_exists(storage, path) for path in paths])
+
+
 async def make_marker(storage: BaseStorageService, folder: str) -> ObjectMeta | None:
     """Make the empty folder; None if its marker is there already."""
     try:
@@ -88,16 +116,20 @@ async def make_marker(storage: BaseStorageService, folder: str) -> ObjectMeta | 
         return None
 
 
-async def keep_parent(storage: BaseStorageService, path: str) -> None:
-    """Before `path` goes away: see to it that its folder does not vanish with it."""
+async def keep_parent(storage: BaseStorageService, path: str, leaving: Container[str]) -> None:
+    """Before `path` goes away: see to it that its folder does not vanish with it.
+
+    What is in `leaving` goes away at the same time, so it keeps no folder either.
+    """
     folder = parent_of(path)
     if not folder:
         return
     async for page in storage.list_pages(as_prefix(folder)):
         entries = (*page.prefixes, *(meta.path for meta in page.objects))
-        if any(entry != path for entry in entries):
+        if any(entry != path and entry not in leaving for entry in entries):
             return
-    await make_marker(storage, folder)
+    # Without a condition: no marker was listed, and SeaweedFS takes any folder for one.
+    await storage.put(folder + "/", b"", content_type=FOLDER_CONTENT_TYPE)
 
 
 async def list_below(storage: BaseStorageService, folder: str) -> list[ObjectMeta]:
@@ -121,36 +153,48 @@ async def delete_below(
     await storage.delete_many([path for path in paths if path.endswith("/")])
 
 
-async def copy_below(
-    storage: BaseStorageService, objects: Iterable[ObjectMeta], old: str, new: str, *, resume: bool
-) -> None:
-    """Copy objects from folder `old` to the same places in `new`, overwriting nothing.
+Place = Callable[[ObjectMeta], str]
+"""The path below the new folder of an object of the old one."""
 
-    With `resume` a target that is equal to its source already is taken as copied before.
-    The first failure stops what has not begun yet.
+
+async def copy_below(
+    storage: BaseStorageService, objects: Iterable[ObjectMeta], new: str, place: Place
+) -> list[ObjectMeta]:
+    """Copy objects to their places in folder `new`, overwriting nothing.
+
+    Returns those whose place is taken by something else; a target that is equal to its
+    source was copied before. The first failure stops what has not begun yet.
     """
     limit = asyncio.Semaphore(_COPIES_AT_ONCE)
 
-    async def one(meta: ObjectMeta) -> None:
-        target = as_prefix(new) + meta.path[len(as_prefix(old)) :]
+    async def one(meta: ObjectMeta) -> bool:
         async with limit:
-            try:
-                # SeaweedFS takes a folder without a marker for one with: no condition on markers.
-                condition = None if target.endswith("/") else IfAbsent()
-                await storage.copy(
-                    meta.path, target, condition=condition, source_version=meta.version
-                )
-            except AlreadyExistsError:
-                if not (resume and await _same(storage, meta.path, target)):
-                    raise
+            return await _copy_to(storage, meta, as_prefix(new) + place(meta))
 
-    tasks = [asyncio.ensure_future(one(meta)) for meta in objects]
+    tasks = [(meta, asyncio.ensure_future(one(meta))) for meta in objects]
     try:
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*(task for _, task in tasks))
     finally:
-        for task in tasks:
+        for _, task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
+    return [meta for meta, task in tasks if not task.result()]
+
+
+async def _copy_to(storage: BaseStorageService, meta: ObjectMeta, target: str) -> bool:
+    """Copy this version of an object; False if something else is there already."""
+    # SeaweedFS takes a folder without a marker for one with: no condition on markers.
+    condition = None if target.endswith("/") else IfAbsent()
+    try:
+        await storage.copy(meta.path, target, condition=condition, source_version=meta.version)
+    except AlreadyExistsError:
+        return await _same(storage, meta.path, target)
+    return True
+
+
+def same_place(old: str) -> Place:
+    """Every object of folder `old` keeps its place in the new one."""
+    return lambda meta: meta.path[len(as_prefix(old)) :]
 
 
 async def _same(storage: BaseStorageService, first: str, second: str) -> bool:
@@ -166,31 +210,43 @@ async def _same(storage: BaseStorageService, first: str, second: str) -> bool:
 
 
 async def move_below(
-    storage: BaseStorageService, old: str, new: str, log: logging.Logger, *, resume: bool
-) -> int:
-    """Move everything from folder `old` to folder `new`; returns how many objects.
+    storage: BaseStorageService, old: str, new: str, log: logging.Logger, place: Place
+) -> None:
+    """Move everything from folder `old` to folder `new`.
 
     Each source is deleted only at the version that was copied; one that was changed
-    meanwhile stays where it is, beside its copy, and makes this a `PreconditionError`.
+    meanwhile stays where it is, beside its copy, and makes this a `PreconditionError`. One
+    whose place is taken stays too, and makes it an `AlreadyExistsError`, after the rest.
     """
     objects = await list_below(storage, old)
     if not objects:
-        return 0
+        return
     log.info("Moving %d objects from %s/ to %s/", len(objects), old, new)
-    await copy_below(storage, objects, old, new, resume=resume)
-    arrived = {meta.path[len(as_prefix(new)) :] for meta in await list_below(storage, new)}
-    missing = [meta for meta in objects if meta.path[len(as_prefix(old)) :] not in arrived]
+    stays = await copy_below(storage, objects, new, place)
+    moved = [meta for meta in objects if meta not in stays]
+    await _check_arrival(storage, [as_prefix(new) + place(meta) for meta in moved], new)
+    # The marker goes last: as long as anything is left the folder is seen, and can be moved again.
+    moved.sort(key=lambda meta: meta.path == as_prefix(old))
+    await storage.delete_many(
+        [meta.path for meta in moved], versions={meta.path: meta.version for meta in moved}
+    )
+    if stays:
+        names = ", ".join(repr(meta.path) for meta in stays[:3])
+        raise AlreadyExistsError(
+            f"{new!r} has other files of the same names as {names}: {len(stays)} stay where they"
+            " are. Rename or delete them there.",
+            path=stays[0].path,
+        )
+
+
+async def _check_arrival(storage: BaseStorageService, targets: list[str], new: str) -> None:
+    arrived = {meta.path for meta in await list_below(storage, new)}
+    missing = [target for target in targets if target not in arrived]
     if missing:
         raise NotFoundError(
-            f"{len(missing)} objects did not arrive in {new!r}; nothing was deleted from {old!r}.",
-            path=missing[0].path,
+            f"{len(missing)} objects did not arrive in {new!r}; nothing was deleted.",
+            path=missing[0],
         )
-    # The marker goes last: as long as anything is left the folder is seen, and can be moved again.
-    ordered = sorted(objects, key=lambda meta: meta.path == as_prefix(old))
-    await storage.delete_many(
-        [meta.path for meta in ordered], versions={meta.path: meta.version for meta in objects}
-    )
-    return len(objects)
 
 
 def _journal_path(old: str, new: str) -> str:
@@ -198,19 +254,27 @@ def _journal_path(old: str, new: str) -> str:
 
 
 async def begin_move(storage: BaseStorageService, old: str, new: str) -> None:
-    """Write down that folder `old` is being moved to `new`."""
-    await storage.put(
-        _journal_path(old, new), f"{old}\n{new}\n".encode(), content_type="text/plain"
-    )
+    """Write down that folder `old` is being moved to `new`, and what is in it."""
+    place = same_place(old)
+    paths = [place(meta) for meta in await list_below(storage, old)]
+    record = json.dumps({"from": old, "to": new, "paths": paths}).encode()
+    await storage.put(_journal_path(old, new), record, content_type="application/json")
 
 
-async def move_was_begun(storage: BaseStorageService, old: str, new: str) -> bool:
-    """Whether this very move was begun and not ended."""
+async def begun_move(storage: BaseStorageService, old: str, new: str) -> set[str] | None:
+    """What was in the folder when this very move began, if it has not ended; else None."""
     try:
-        await storage.head(_journal_path(old, new))
+        async with storage.get(_journal_path(old, new)) as reader:
+            record = json.loads(await reader.read())
     except NotFoundError:
-        return False
-    return True
+        return None
+    return set(record["paths"])
+
+
+async def holds_only(storage: BaseStorageService, folder: str, paths: Container[str]) -> bool:
+    """Whether everything in a folder is one of `paths`, which are relative to it."""
+    place = same_place(folder)
+    return all(place(meta) in paths for meta in await list_below(storage, folder))
 
 
 async def end_move(storage: BaseStorageService, old: str, new: str) -> None:

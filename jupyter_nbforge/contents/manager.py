@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 
-from jupyter_server.services.contents.manager import AsyncContentsManager
 from nbformat.v4 import new_notebook
 from tornado.web import HTTPError
 
@@ -31,7 +32,7 @@ from .models import (
     join,
     object_type,
 )
-from .moving import refuse_ambiguous
+from .moving import AmbiguousNameError
 from .reading import read_model
 from .saving import check_model, conflict, ensure_checkpoint, save_chunk, save_model
 from .trust import sign_if_trusted
@@ -50,6 +51,20 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         self.known.forget_below(folder)
         if isinstance(self.checkpoints, NBForgeCheckpoints):
             self.checkpoints.forget_below(folder)
+
+    @contextmanager
+    def leaving(self, path: str) -> Iterator[None]:
+        """While inside, `path` is about to go away: it is no reason for its folder to stay."""
+        self._leaving[path] += 1
+        try:
+            yield
+        finally:
+            self._leaving[path] -= 1
+
+    @property
+    def all_leaving(self) -> Container[str]:
+        """What is about to go away, as a JupyterLab that deletes a selection asks at once."""
+        return {path for path, count in self._leaving.items() if count > 0}
 
     def _condition(self, path: str) -> WriteCondition | None:
         condition = self.known.condition(path)
@@ -104,7 +119,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
     async def resolve_path(self, path: str) -> str | None:
         """`path`, relative or absolute within the root, as an API path if something is there."""
         try:
-            resolved = api_path(posixpath.normpath("/" + path.replace("\\", "/")))
+            resolved = api_path(posixpath.normpath(path.lstrip("/")))
             return resolved if await self.exists(resolved) else None
         except HTTPError:
             return None
@@ -184,6 +199,9 @@ class NBForgeContentsManager(ConfiguredContentsManager):
     async def new_untitled(self, path: str = "", type: str = "", ext: str = "") -> Model:  # noqa: A002
         """Create an untitled file, notebook or folder under the first name that is free."""
         path = api_path(path)
+        ext = ext or ""
+        if not isinstance(ext, str) or "/" in ext:
+            raise HTTPError(400, f"Not an extension of a file name: {ext!r}")
         kind = type or ("notebook" if ext == ".ipynb" else "file")
         if kind not in ("directory", "notebook", "file"):
             raise HTTPError(400, f"Unexpected model type: {kind!r}")
@@ -232,10 +250,11 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         with http_errors():
             kind = await folders.probe(self.storage, path)
             if kind.file and kind.folder:
-                raise refuse_ambiguous(path)
+                raise AmbiguousNameError(path)
             if kind.file:
-                await folders.keep_parent(self.storage, path)
-                await self.storage.delete(path)
+                with self.leaving(path):
+                    await folders.keep_parent(self.storage, path, self.all_leaving)
+                    await self.storage.delete(path)
             elif kind.folder:
                 await self._delete_folder(path)
             else:
@@ -244,10 +263,12 @@ class NBForgeContentsManager(ConfiguredContentsManager):
 
     async def _delete_folder(self, path: str) -> None:
         objects = await folders.list_below(self.storage, path)
-        if not self.always_delete_dir and not all(is_marker(meta.path) for meta in objects):
+        empty = all(is_marker(meta.path) and not meta.size for meta in objects)
+        if not empty and not self.always_delete_dir:
             raise HTTPError(400, f"Directory {path} not empty")
-        await folders.keep_parent(self.storage, as_prefix(path))
-        await folders.delete_below(self.storage, objects, checkpoints_prefix(path))
+        with self.leaving(as_prefix(path)):
+            await folders.keep_parent(self.storage, as_prefix(path), self.all_leaving)
+            await folders.delete_below(self.storage, objects, checkpoints_prefix(path))
         self.forget_below(path)
 
     async def rename_file(self, old_path: str, new_path: str) -> None:
@@ -272,8 +293,9 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         """Rename to the model's path, and answer with the model there, its hash included."""
         path = api_path(path)
         new_path = api_path(model.get("path", path))
-        if path != new_path:
-            await self.rename(path, new_path)
+        if path == new_path:
+            return await self.get(path, content=False)
+        await self.rename(path, new_path)
         meta = self.known.shown(new_path)
         if meta is None:
             return await self.get(new_path, content=False)
@@ -285,19 +307,30 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         source = api_path(from_path)
         target = None if to_path is None else api_path(to_path)
         self._refuse_hidden("copy", source, target or "")
+        with http_errors():
+            model = await moving.copy(self, source, target)
+        if model["type"] != "directory":
+            self.emit(data={"action": "copy", "path": model["path"], "source_path": from_path})
+        return model
+
+    async def copy_object(self, source: str, target: str) -> Model:
+        """Copy one file to where nothing is, and return its model; `AlreadyExistsError`."""
+        target = self.checked_target(target)
         if self.pre_save_hook is not None or self._pre_save_hooks:
             # A hook may have to change the content of the copy: it has to come by.
-            copied: Model = await AsyncContentsManager.copy(self, from_path, to_path)
-            return copied
-        with http_errors():
-            new_path = await moving.copy(self, source, target)
+            return await self._save(await self.get(source), target, IfAbsent())
+        await self.storage.copy(source, target, condition=IfAbsent())
         self.emit(data={"action": "get", "path": source})
-        model = await self.get(new_path, content=False)
-        if model["type"] != "directory":
-            self.run_post_save_hooks(model=model, os_path=new_path)
-            self.emit(data={"action": "save", "path": new_path})
-            self.emit(data={"action": "copy", "path": new_path, "source_path": from_path})
+        model = await self.get(target, content=False)
+        self.run_post_save_hooks(model=model, os_path=target)
+        self.emit(data={"action": "save", "path": target})
         return model
+
+    def checked_target(self, path: str) -> str:
+        """A path that we made up ourselves, if a user may write there."""
+        path = api_path(path)
+        self._refuse_hidden("create", path)
+        return path
 
     def check_folder_size(self, path: str, objects: Iterable[ObjectMeta]) -> None:
         """400 for a folder that is larger than may be copied at once."""
@@ -313,5 +346,5 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         """Sign the notebook as it is now, so that its outputs are trusted here."""
         notebook = (await self.get(path, type="notebook"))["content"]
         self.log.warning("Trusting notebook %s", path)
-        self.notary.mark_cells(notebook, True)
+        await asyncio.to_thread(self.notary.mark_cells, notebook, True)
         await sign_if_trusted(self.notary, notebook, path, self.log)

@@ -10,46 +10,62 @@ from typing import TYPE_CHECKING
 from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError
-from ..storage.paths import as_prefix, name_of, parent_of
+from ..storage.paths import as_prefix, check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta
 from . import folders
-from .checkpoints import NBForgeCheckpoints, checkpoints_prefix
-from .models import free_name, join
+from .checkpoints import NBForgeCheckpoints, checkpoints_prefix, moved_checkpoint
+from .models import Model, free_name, join
 
 if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
 
 _COPY_SUFFIX = re.compile(r"-Copy\d*\.")
-_LOOKS = 2
 
 
-def refuse_ambiguous(path: str) -> HTTPError:
+class AmbiguousNameError(HTTPError):
     """Both an object and a prefix have this name: no operation may guess which is meant."""
-    return HTTPError(
-        409, f"{path!r} is both a file and a folder in the store; rename one with another tool."
-    )
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            409,
+            f"{path!r} is both a file and a folder in the store; rename one with another tool.",
+        )
 
 
 async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> None:
     """Move a file or folder and its checkpoints; 404, 409, and nothing is overwritten."""
-    meta = manager.known.shown(old)
-    if meta is None:
+    check_path(new)
+    remembered = manager.known.shown(old)
+    if remembered is not None:
         try:
-            meta = await manager.storage.head(old)
-        except NotFoundError:
-            await _rename_folder(manager, old, new)
+            await _rename_object(manager, remembered, new)
+        except (NotFoundError, AmbiguousNameError):
+            # It is no longer what a client was shown: look at what it is now.
+            manager.known.forget(old)
+        else:
             return
-    await _check_names(manager, old, new)
-    meta, moved = await _copy_current(manager, meta, new)
-    also: list[str] = []
-    if isinstance(manager.checkpoints, NBForgeCheckpoints):
-        also = await manager.checkpoints.copy_all(old, new)
     try:
-        await manager.storage.delete_many([old, *also], versions={old: meta.version})
-    except PreconditionError:
-        raise HTTPError(
-            409, f"{old} was changed in the store while it was renamed: both names are kept."
-        ) from None
+        meta = await manager.storage.head(old)
+    except NotFoundError:
+        await _rename_folder(manager, old, new)
+    else:
+        await _rename_object(manager, meta, new)
+
+
+async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> None:
+    old = meta.path
+    with manager.leaving(old):
+        await _check_names(manager, old, new)
+        meta, moved = await _copy_current(manager, meta, new)
+        also: list[str] = []
+        if isinstance(manager.checkpoints, NBForgeCheckpoints):
+            also = await manager.checkpoints.copy_all(old, new)
+        try:
+            await manager.storage.delete_many([old, *also], versions={old: meta.version})
+        except PreconditionError:
+            raise HTTPError(
+                409, f"{old} was changed in the store while it was renamed: both names are kept."
+            ) from None
     manager.known.forget(old)
     manager.known.show(replace(meta, path=new, version=moved.version))
 
@@ -59,61 +75,77 @@ async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> N
     storage = manager.storage
     old_is_folder = storage.recall_folder(old, max_age=folders.LISTING_AGE)
     new_is_folder = storage.recall_folder(new, max_age=folders.LISTING_AGE)
-    parent = parent_of(old)
+    same_folder = parent_of(old) == parent_of(new)
     if old_is_folder is None or new_is_folder is None:
-        shared = as_prefix(parent)
-        if parent_of(new) == parent:
-            # One listing for both: of all names that begin as both of these do.
-            shared += posixpath.commonprefix([name_of(old), name_of(new)])
-            old_is_folder, new_is_folder = await _folders_among(manager, shared, old, new)
+        # One listing for both: of all names that begin as both of these do.
+        shared = posixpath.commonprefix([old, new]) if same_folder else ""
+        if shared:
+            answers = await folders.folders_among(storage, shared, old, new)
+            old_is_folder, new_is_folder = answers
         else:
             old_is_folder = (await folders.probe(storage, old)).folder
             new_is_folder = (await folders.probe(storage, new)).folder
     if old_is_folder:
-        raise refuse_ambiguous(old)
+        raise AmbiguousNameError(old)
     if new_is_folder:
         raise HTTPError(409, f"File already exists: {new}")
-    if parent_of(new) != parent:
+    if not same_folder:
         if not await folders.folder_exists(storage, parent_of(new)):
             raise HTTPError(404, f"No such directory: {parent_of(new)}")
-        await folders.keep_parent(storage, old)
-
-
-async def _folders_among(
-    manager: NBForgeContentsManager, prefix: str, *paths: str
-) -> tuple[bool, ...]:
-    found: set[str] = set()
-    async for page in manager.storage.list_pages(prefix):
-        found.update(page.prefixes)
-    return tuple(path + "/" in found for path in paths)
+        await folders.keep_parent(storage, old, manager.all_leaving)
 
 
 async def _copy_current(
     manager: NBForgeContentsManager, meta: ObjectMeta, new: str
 ) -> tuple[ObjectMeta, ObjectMeta]:
     """Copy the source as it is now; returns its metadata and the copy's."""
-    for look in range(_LOOKS):
-        try:
-            copied = await manager.storage.copy(
-                meta.path, new, condition=IfAbsent(), source_version=meta.version
-            )
-        except AlreadyExistsError:
-            raise HTTPError(409, f"File already exists: {new}") from None
-        except PreconditionError:
-            # Somebody has saved it since we last saw it: what is renamed is their version.
-            if look + 1 == _LOOKS:
-                raise
-            meta = await manager.storage.head(meta.path)
-        else:
-            return meta, copied
-    raise AssertionError("unreachable")
+    try:
+        return meta, await _copy_version(manager, meta, new)
+    except PreconditionError:
+        # Somebody has saved it since we last saw it: what is renamed is their version.
+        meta = await manager.storage.head(meta.path)
+        return meta, await _copy_version(manager, meta, new)
+
+
+async def _copy_version(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> ObjectMeta:
+    try:
+        copied: ObjectMeta = await manager.storage.copy(
+            meta.path, new, condition=IfAbsent(), source_version=meta.version
+        )
+    except AlreadyExistsError:
+        raise HTTPError(409, f"File already exists: {new}") from None
+    return copied
 
 
 async def _rename_folder(manager: NBForgeContentsManager, old: str, new: str) -> None:
+    begun = await folders.begun_move(manager.storage, old, new)
+    await _check_folders(manager, old, new, begun)
+    with manager.leaving(as_prefix(old)):
+        if parent_of(old) != parent_of(new):
+            await folders.keep_parent(manager.storage, as_prefix(old), manager.all_leaving)
+        if begun is None:
+            await _drop_orphans(manager, new)
+            await folders.begin_move(manager.storage, old, new)
+        try:
+            await _move_with_checkpoints(manager, old, new)
+        except PreconditionError:
+            raise HTTPError(
+                409, f"{old} was changed in the store while it was moved; move the rest again."
+            ) from None
+    await folders.end_move(manager.storage, old, new)
+    manager.known.forget(new)
+    manager.forget_below(old)
+    manager.forget_below(new)
+
+
+async def _check_folders(
+    manager: NBForgeContentsManager, old: str, new: str, begun: set[str] | None
+) -> None:
+    """Refuse a target that is there, unless it is what this very move has left half done."""
     storage = manager.storage
     target = await folders.probe(storage, new)
-    resume = target.folder and await folders.move_was_begun(storage, old, new)
-    if not resume and not await folders.folder_exists(storage, old):
+    resume = begun is not None and await folders.holds_only(storage, new, begun)
+    if not (resume and target.folder) and not await folders.folder_exists(storage, old):
         raise NotFoundError(f"File or directory does not exist: {old}", path=old)
     if target.file or (target.folder and not resume):
         raise HTTPError(409, f"File already exists: {new}")
@@ -121,62 +153,75 @@ async def _rename_folder(manager: NBForgeContentsManager, old: str, new: str) ->
         raise HTTPError(400, f"Cannot move {old!r} into itself")
     if not await folders.folder_exists(storage, parent_of(new)):
         raise HTTPError(404, f"No such directory: {parent_of(new)}")
-    if parent_of(old) != parent_of(new):
-        await folders.keep_parent(storage, as_prefix(old))
-    if not resume:
-        await folders.begin_move(storage, old, new)
+
+
+async def _drop_orphans(manager: NBForgeContentsManager, folder: str) -> None:
+    """Delete the checkpoints below a name that no folder has: their files are long gone.
+
+    Only before a move has begun; afterwards what lies there may be what it has moved.
+    """
+    orphans = await folders.list_below(manager.storage, checkpoints_prefix(folder))
+    if orphans:
+        await manager.storage.delete_many([meta.path for meta in orphans])
+
+
+async def _move_with_checkpoints(manager: NBForgeContentsManager, old: str, new: str) -> None:
     # Checkpoints first: a folder that has moved is not moved again, so they would stay behind.
-    checkpoints = checkpoints_prefix(old).rstrip("/"), checkpoints_prefix(new).rstrip("/")
-    try:
-        await folders.move_below(storage, *checkpoints, manager.log, resume=True)
-        await folders.move_below(storage, old, new, manager.log, resume=resume)
-    except PreconditionError:
-        raise HTTPError(
-            409, f"{old} was changed in the store while it was moved; try again to move the rest."
-        ) from None
-    await folders.end_move(storage, old, new)
-    manager.forget_below(old)
+    hidden_old, hidden_new = (checkpoints_prefix(path).rstrip("/") for path in (old, new))
+    place = folders.same_place(hidden_old)
+    await folders.move_below(
+        manager.storage,
+        hidden_old,
+        hidden_new,
+        manager.log,
+        lambda meta: join(parent_of(place(meta)), moved_checkpoint(meta)),
+    )
+    await folders.move_below(manager.storage, old, new, manager.log, folders.same_place(old))
 
 
-async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> str:
-    """Copy a file or folder within the store; returns the new path. Nothing is overwritten."""
+async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> Model:
+    """Copy a file or folder within the store; returns the new model. Nothing is overwritten."""
     kind = await folders.probe(manager.storage, source)
     if kind.file and kind.folder:
-        raise refuse_ambiguous(source)
-    if not (kind.file or kind.folder):
-        raise HTTPError(404, f"No such file or directory: {source}")
+        raise AmbiguousNameError(source)
+    # Jupyter's own manager reads the source first: its events tell so, and a 404 is its answer.
+    await manager.get(source, content=kind.folder)
     into = parent_of(source) if to is None else to
-    exists = await folders.folder_exists(manager.storage, into)
     if kind.folder:
-        objects = await folders.list_below(manager.storage, source)
-        manager.check_folder_size(source, objects)
-        taken = (await folders.names_in(manager.storage, into)) or set()
-        target = join(into, free_name(_plain(source), taken, "-Copy"))
-        await folders.copy_below(manager.storage, objects, source, target, resume=False)
-        return target
-    if exists:
+        return await _copy_folder(manager, source, into)
+    if await folders.folder_exists(manager.storage, into):
         return await _copy_into(manager, source, into)
     if to is None or not await folders.folder_exists(manager.storage, parent_of(to)):
         raise HTTPError(404, f"No such parent directory: {parent_of(into)} to copy file in")
     try:
-        await manager.storage.copy(source, into, condition=IfAbsent())
+        return await manager.copy_object(source, into)
     except AlreadyExistsError:
         raise HTTPError(409, f"File already exists: {into}") from None
-    return into
 
 
-async def _copy_into(manager: NBForgeContentsManager, source: str, folder: str) -> str:
+async def _copy_folder(manager: NBForgeContentsManager, source: str, into: str) -> Model:
+    taken = (await folders.names_in(manager.storage, into)) or set()
+    target = manager.checked_target(join(into, free_name(_plain(source), taken, "-Copy")))
+    objects = await folders.list_below(manager.storage, source)
+    manager.check_folder_size(source, objects)
+    place = folders.same_place(source)
+    if await folders.copy_below(manager.storage, objects, target, place):
+        raise HTTPError(409, f"{target} was made by somebody else; it has not all been copied.")
+    return await manager.get(target, content=False)
+
+
+async def _copy_into(manager: NBForgeContentsManager, source: str, folder: str) -> Model:
     taken = (await folders.names_in(manager.storage, folder)) or set()
     while True:
         name = free_name(_plain(source), taken, "-Copy")
         try:
-            await manager.storage.copy(source, join(folder, name), condition=IfAbsent())
+            return await manager.copy_object(source, join(folder, name))
         except AlreadyExistsError:
             taken.add(name)  # somebody else has just taken it
-        else:
-            return join(folder, name)
 
 
 def _plain(path: str) -> str:
-    """The name without the ``-Copy1`` that an earlier copy gave it."""
-    return _COPY_SUFFIX.sub(".", name_of(path))
+    """The name without the ``-Copy1`` that an earlier copy gave it; never a hidden one."""
+    name = name_of(path)
+    plain = _COPY_SUFFIX.sub(".", name)
+    return plain if name.startswith(".") or not plain.startswith(".") else name

@@ -13,7 +13,7 @@ from tornado.web import HTTPError
 
 from ..storage.metadata import stamp
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*[=\s]*", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*(?:=[=\s]*)?", re.ASCII)
 BAD_FORMAT = "Must specify format of file contents as 'text' or 'base64'"
 
 

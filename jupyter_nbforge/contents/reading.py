@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
@@ -25,6 +25,9 @@ from .trust import mark_trusted
 
 if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
+
+_LONGEST_MESSAGE = 10_000
+_EVENTS_AT_ONCE = 50
 
 
 async def read_model(
@@ -110,7 +113,18 @@ async def _add_notebook(
     notebook, validation = await asyncio.to_thread(decode_notebook, path, data)
     await mark_trusted(manager.notary, notebook, path, manager.log)
     model["content"], model["format"] = notebook, "json"
-    manager.validate_notebook_model(model, validation)
+    await add_validation_message(manager, model, validation)
+
+
+async def add_validation_message(
+    manager: NBForgeContentsManager, model: Model, validation: dict[str, Any]
+) -> None:
+    """Tell in the model's `message`, at reasonable length, what is wrong with its notebook."""
+    await asyncio.to_thread(manager.validate_notebook_model, model, validation)
+    message = model.get("message", "")
+    if len(message) > _LONGEST_MESSAGE:
+        # It quotes what is invalid, which may be the whole notebook.
+        model["message"] = message[:_LONGEST_MESSAGE] + " ..."
 
 
 async def _read_folder(
@@ -138,10 +152,17 @@ async def _read_folder(
         # A folder has no bytes to compare; Jupyter's handler takes no None here.
         model["hash"], model["hash_algorithm"] = "", manager.hash_algorithm
     if content:
-        for entry in entries:
-            manager.emit(data={"action": "get", "path": entry["path"]})
+        await _emit_gets(manager, entries)
         model["content"], model["format"] = entries, "json"
     return model
+
+
+async def _emit_gets(manager: NBForgeContentsManager, entries: list[Model]) -> None:
+    """An event for each entry, as Jupyter's own manager has it; each costs its listeners time."""
+    for number, entry in enumerate(entries, 1):
+        manager.emit(data={"action": "get", "path": entry["path"]})
+        if number % _EVENTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _note_marker(manager: NBForgeContentsManager, path: str, page: ListPage) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
-from ..storage.paths import name_of, parent_of
+from ..storage.paths import check_path, name_of, parent_of
 from ..storage.types import (
     IfAbsent,
     IfMatch,
@@ -21,8 +21,9 @@ from . import folders
 from .checkpoints import NBForgeCheckpoints
 from .errors import http_error
 from .models import EPOCH, Model, content_type_of, file_model, folder_model
-from .moving import refuse_ambiguous
+from .moving import AmbiguousNameError
 from .notebooks import Encoded, decode_content, encode_file, encode_notebook
+from .reading import add_validation_message
 from .trust import sign_if_trusted
 from .uploads import LAST_CHUNK
 
@@ -43,6 +44,8 @@ def check_model(model: Model, path: str) -> None:
         raise HTTPError(400, f"Unhandled contents type: {kind}")
     if not path and kind != "directory":
         raise HTTPError(400, "The root is a directory; give the file a name.")
+    if path:
+        check_path(path)
 
 
 async def save_model(
@@ -75,9 +78,14 @@ async def _check_place(
         is_folder = await folders.folder_exists(storage, path)
     if is_folder:
         raise HTTPError(400, f"{path} is a directory")
+    await _check_parent(manager, path)
+
+
+async def _check_parent(manager: NBForgeContentsManager, path: str) -> None:
+    """400 for a new file or folder that would lie below a file."""
     parent = parent_of(path)
-    if parent and not storage.recall_folder(parent, max_age=folders.LISTING_AGE):
-        kind = await folders.probe(storage, parent)
+    if parent and not manager.storage.recall_folder(parent, max_age=folders.LISTING_AGE):
+        kind = await folders.probe(manager.storage, parent)
         if kind.file and not kind.folder:
             raise HTTPError(400, f"Not a directory: {parent}")
 
@@ -126,9 +134,7 @@ async def _save_notebook(
     # Only what was really written is signed, and a signature that fails loses nothing.
     await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
     saved = file_model(meta, "notebook", with_hash=True)
-    manager.validate_notebook_model(model, encoded.validation)
-    if model.get("message"):
-        saved["message"] = model["message"]
+    await add_validation_message(manager, saved, encoded.validation)
     return saved
 
 
@@ -149,11 +155,12 @@ async def _save_folder(
 ) -> Model:
     kind = await folders.probe(manager.storage, path)
     if kind.file and kind.folder:
-        raise refuse_ambiguous(path)
+        raise AmbiguousNameError(path)
     if kind.file:
         raise HTTPError(400, f"Not a directory: {path}")
     if kind.folder and isinstance(condition, IfAbsent):
         raise AlreadyExistsError(f"{path!r} exists already.", path=path)
+    await _check_parent(manager, path)
     marker = None if kind.folder else await folders.make_marker(manager.storage, path)
     if marker is not None:
         manager.known.note_folder(path, marker.last_modified)

@@ -29,31 +29,33 @@ _REMEMBERED = 1024
 
 @dataclass(slots=True)
 class Upload:
-    """One upload under way: `number` and `print` are of the last chunk, `start` where it began.
+    """One upload under way: `number` and `digest` are of the last chunk, `start` where it began.
 
-    `condition` is on the object that it will become, as things stood with the first chunk.
+    `condition` is on the object that it will become, as things stood with the first chunk;
+    `ending` while that object is being written.
     """
 
     file: Any
     condition: WriteCondition | None
     number: int = 0
-    print: bytes = b""
-    first_print: bytes = b""
+    digest: bytes = b""
+    first_digest: bytes = b""
     start: int = 0
     size: int = 0
     touched: float = 0.0
+    ending: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An upload that has become an object: its version, and the print of its last chunk."""
+    """An upload that has become an object: its version, and the digest of its last chunk."""
 
     version: Version
-    print: bytes
+    digest: bytes
 
 
-def _fingerprint(content: str) -> bytes:
+def _digest_of(content: str) -> bytes:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -68,6 +70,7 @@ class Uploads:
 
     def is_running(self, path: str) -> bool:
         """Whether chunks of an upload of `path` have come, and not yet the last."""
+        self._drop_idle()
         return path in self._running
 
     def finished(self, path: str) -> Finished | None:
@@ -77,11 +80,11 @@ class Uploads:
     def is_repeat(self, path: str, content: str) -> bool:
         """Whether `content` is the last chunk of the upload that ended, sent a second time."""
         finished = self._finished.get(path)
-        return finished is not None and finished.print == _fingerprint(content)
+        return finished is not None and finished.digest == _digest_of(content)
 
     def extended(self, path: str, content: str, version: Version) -> None:
         """One more last chunk was appended to the upload that ended."""
-        self._finished[path] = Finished(version, _fingerprint(content))
+        self._finished[path] = Finished(version, _digest_of(content))
 
     async def add(
         self,
@@ -95,25 +98,43 @@ class Uploads:
 
         `condition` counts with the first chunk only.
         """
-        data, print_ = await asyncio.to_thread(_decode, path, content, format)
-        upload = self._upload_for(path, chunk, print_, condition)
+        data, digest = await asyncio.to_thread(_decode, path, content, format)
+        upload = self._upload_for(path, chunk, digest, condition)
         async with upload.lock:
-            if self._running.get(path) is not upload:
+            if self._running.get(path) is not upload or upload.ending:
                 raise _broken(path)
-            self._place(path, upload, chunk, print_)
-            await asyncio.to_thread(_write, upload, data)
-            upload.size = upload.start + len(data)
+            start = self._start(path, upload, chunk, digest)
+            try:
+                await asyncio.to_thread(_write, upload.file, start, data)
+            except OSError as error:
+                self.discard(path)
+                reason = error.strerror or "an error"
+                raise HTTPError(
+                    507, f"The server cannot keep the upload of {path}: {reason}."
+                ) from error
+            except BaseException:
+                # The last chunk has no number: it would not show that this one is missing.
+                self.discard(path)
+                raise
+            upload.number, upload.digest, upload.start = chunk, digest, start
+            upload.size = start + len(data)
             upload.touched = self._timer()
             return upload.size
 
     async def contents(self, path: str) -> tuple[bytes, WriteCondition | None]:
-        """All the bytes of a running upload, in order, and the condition for writing them."""
-        upload = self._running[path]
+        """All the bytes of an upload that ends, in order, and the condition for writing them.
+
+        From here on it is neither begun again nor given up; `finish` or `discard` follows.
+        """
+        upload = self._running.get(path)
+        if upload is None or upload.ending:
+            raise _broken(path)
+        upload.ending = True
         return await asyncio.to_thread(_read, upload), upload.condition
 
     def finish(self, path: str, version: Version) -> None:
         """The upload has become an object of this version."""
-        self._finished[path] = Finished(version, self._running[path].print)
+        self._finished[path] = Finished(version, self._running[path].digest)
         self.discard(path)
 
     def discard(self, path: str) -> None:
@@ -129,51 +150,55 @@ class Uploads:
 
     def _drop_idle(self) -> None:
         limit = self._timer() - self._idle
-        for path in [path for path, upload in self._running.items() if upload.touched < limit]:
-            self.discard(path)
+        running = list(self._running.items())
+        for path, upload in running:
+            if upload.touched < limit and not upload.ending:
+                self.discard(path)
 
     def _upload_for(
-        self, path: str, chunk: int, print_: bytes, condition: WriteCondition | None
+        self, path: str, chunk: int, digest: bytes, condition: WriteCondition | None
     ) -> Upload:
         self._drop_idle()
         upload = self._running.get(path)
         if chunk == 1:
-            if upload is not None and upload.first_print != print_:
+            if upload is not None and (upload.ending or upload.first_digest != digest):
                 raise HTTPError(
                     409, f"Another upload of {path} is running; wait until it has ended."
                 )
+            if upload is not None and condition is None:
+                condition = upload.condition  # what was seen before the first try still counts
             self.discard(path)
-            return self._begin(path, print_, condition)
+            return self._begin(path, digest, condition)
         if upload is None:
             raise HTTPError(
                 400, f"Chunk {chunk} of {path} has no upload to belong to; upload the file again."
             )
         return upload
 
-    def _begin(self, path: str, print_: bytes, condition: WriteCondition | None) -> Upload:
+    def _begin(self, path: str, digest: bytes, condition: WriteCondition | None) -> Upload:
         if len(self._running) >= _AT_ONCE:
             raise HTTPError(429, f"{_AT_ONCE} uploads are running already; try again later.")
         # Closed by discard, which every way out of an upload ends in.
         spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-        upload = Upload(spool, condition, first_print=print_, touched=self._timer())
+        upload = Upload(spool, condition, first_digest=digest, touched=self._timer())
         self._running[path] = upload
+        self._finished.pop(path, None)  # no chunk of this one may be appended to an earlier one
         return upload
 
-    def _place(self, path: str, upload: Upload, chunk: int, print_: bytes) -> None:
-        """Set where this chunk begins: behind the last one, or over it if it is sent again."""
+    def _start(self, path: str, upload: Upload, chunk: int, digest: bytes) -> int:
+        """Where this chunk begins: behind the last one, or over it if it is sent again."""
         if chunk == upload.number:
-            if print_ != upload.print:
+            if digest != upload.digest:
                 self.discard(path)
                 raise HTTPError(409, f"Two uploads of {path} got mixed; upload the file again.")
-        elif chunk == LAST_CHUNK or chunk == upload.number + 1:
-            upload.start = upload.size
-        else:
-            self.discard(path)
-            raise HTTPError(
-                400,
-                f"Chunk {chunk} of {path} came after chunk {upload.number}; upload the file again.",
-            )
-        upload.number, upload.print = chunk, print_
+            return upload.start
+        if chunk == LAST_CHUNK or chunk == upload.number + 1:
+            return upload.size
+        self.discard(path)
+        raise HTTPError(
+            400,
+            f"Chunk {chunk} of {path} came after chunk {upload.number}; upload the file again.",
+        )
 
 
 def _broken(path: str) -> HTTPError:
@@ -182,13 +207,13 @@ def _broken(path: str) -> HTTPError:
 
 def _decode(path: str, content: Any, format: Any) -> tuple[bytes, bytes]:  # noqa: A002
     data = decode_content(path, content, format)
-    return data, _fingerprint(content)
+    return data, _digest_of(content)
 
 
-def _write(upload: Upload, data: bytes) -> None:
-    upload.file.seek(upload.start)
-    upload.file.truncate()
-    upload.file.write(data)
+def _write(file: Any, start: int, data: bytes) -> None:
+    file.seek(start)
+    file.truncate()
+    file.write(data)
 
 
 def _read(upload: Upload) -> bytes:

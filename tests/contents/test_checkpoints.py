@@ -167,7 +167,9 @@ async def test_a_checkpoint_of_another_server_is_not_overwritten(
         clock.pass_by()
         await press_ctrl_s(manager, path, text)
     texts = []
+    clock.pass_by()
     for model in await one.list_checkpoints(path):
+        await one.get(path, content=False)
         await one.restore_checkpoint(model["id"], path)
         texts.append(await source_of(one, path))
     assert sorted(texts) == ["of one", "of the other"]
@@ -206,3 +208,47 @@ async def test_a_checkpoint_of_a_file_that_is_gone_is_a_404(
     with pytest.raises(HTTPError) as refused:
         await manager.create_checkpoint("gone.ipynb")
     assert refused.value.status_code == 404
+
+
+async def test_a_checkpoint_is_not_restored_over_what_another_has_saved_unseen(
+    managers: Managers, clock: Clock
+) -> None:
+    one, other = managers(), managers()
+    path = await saved(one, clock, "a", "b")
+    await other.get(path)
+    clock.pass_by()
+    await other.save(notebook("theirs"), path)
+    first = (await one.list_checkpoints(path))[0]
+    with pytest.raises(HTTPError) as refused:
+        await one.restore_checkpoint(first["id"], path)
+    assert refused.value.status_code == 409
+    assert await source_of(one, path) == "theirs"
+
+
+async def test_the_times_of_checkpoints_survive_the_rename_of_a_folder(
+    manager: NBForgeContentsManager, clock: Clock
+) -> None:
+    await manager.save({"type": "directory"}, "old")
+    for text in "abc":
+        clock.pass_by()
+        await manager.save(notebook(text), "old/n.ipynb")
+        await manager.create_checkpoint("old/n.ipynb")
+    before = await manager.list_checkpoints("old/n.ipynb")
+    await manager.rename("old", "new")
+    after = await manager.list_checkpoints("new/n.ipynb")
+    assert all(model["id"].count("-") == 2 for model in after)
+    for one, other in zip(before, after, strict=True):
+        assert abs((one["last_modified"] - other["last_modified"]).total_seconds()) < 0.001
+
+
+async def test_checkpoints_of_files_long_gone_do_not_hinder_the_rename_of_a_folder(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for folder in ("new", "old"):
+        await manager.save(notebook(folder), f"{folder}/n.ipynb")
+        await manager.create_checkpoint(f"{folder}/n.ipynb")
+    await store.delete("new/n.ipynb")
+    await manager.aclose()
+    await manager.rename("old", "new")
+    assert len(await manager.list_checkpoints("new/n.ipynb")) == 1
+    assert await source_of(manager, "new/n.ipynb") == "old"

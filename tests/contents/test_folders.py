@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,7 +12,12 @@ from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.storage.memory import MemoryStorage
-from jupyter_nbforge.testing.faults import Fault, FaultyStorage, unavailable
+from jupyter_nbforge.testing.faults import (
+    CountingStorage,
+    Fault,
+    FaultyStorage,
+    unavailable,
+)
 
 from .conftest import Clock, Managers
 from .gestures import contents_of, notebook, text_file
@@ -224,3 +230,154 @@ async def test_the_root_cannot_be_deleted_or_renamed(manager: NBForgeContentsMan
         with pytest.raises(HTTPError) as refused:
             await act
         assert refused.value.status_code == 400
+
+
+async def test_a_move_that_never_began_does_not_let_a_later_one_merge_folders(
+    manager: NBForgeContentsManager, store: MemoryStorage, faults: FaultyStorage
+) -> None:
+    await filled(store)
+    faults.fail("copy", times=None)
+    with pytest.raises(HTTPError):
+        await manager.rename("old", "new")
+    faults.faults.clear()
+    await store.put("new/theirs.txt", b"theirs")
+    with pytest.raises(HTTPError) as refused:
+        await manager.rename("old", "new")
+    assert refused.value.status_code == 409
+    assert not any(path.startswith("new/a") for path in await contents_of(store))
+
+
+async def test_moving_the_rest_leaves_only_what_has_no_place(
+    manager: NBForgeContentsManager, store: MemoryStorage, faults: FaultyStorage, clock: Clock
+) -> None:
+    await filled(store)
+
+    async def save() -> None:
+        await store.put("old/a.txt", b"newer")
+
+    faults.faults.append(Fault("delete_many", hook=save))
+    for _ in range(2):
+        clock.pass_by()
+        with pytest.raises(HTTPError) as refused:
+            await manager.rename("old", "new")
+        assert refused.value.status_code == 409
+    assert "old/a.txt" in str(refused.value.log_message)
+    left = {path for path in await contents_of(store) if path.startswith("old/")}
+    assert left == {"old/a.txt"}
+
+
+async def test_a_folder_stays_when_all_its_files_go_at_once(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for name in "abcd":
+        await store.put(f"d/{name}.txt", name.encode())
+    await asyncio.gather(
+        manager.delete("d/a.txt"),
+        manager.delete("d/b.txt"),
+        manager.rename("d/c.txt", "c.txt"),
+        manager.rename("d/d.txt", "d.txt"),
+    )
+    assert (await manager.get("d"))["content"] == []
+
+
+@pytest.mark.parametrize("marker", ["d/", "d/.s3keep"])
+async def test_a_marker_that_holds_bytes_is_not_deleted_as_if_it_were_nothing(
+    manager: NBForgeContentsManager, store: MemoryStorage, marker: str
+) -> None:
+    await store.put(marker, b"notes")
+    with pytest.raises(HTTPError) as refused:
+        await manager.delete("d")
+    assert refused.value.status_code == 400
+    assert await contents_of(store) == {marker: b"notes"}
+
+
+async def test_nothing_is_made_below_a_file(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await store.put("a.txt", b"a")
+    for model in ({"type": "directory"}, text_file("x")):
+        with pytest.raises(HTTPError) as refused:
+            await manager.save(model, "a.txt/b")
+        assert refused.value.status_code == 400
+    assert await contents_of(store) == {"a.txt": b"a"}
+
+
+async def test_a_copy_gets_no_hidden_name(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await store.put("-Copy1.env", b"x")
+    await store.put("-Copy1.nbforge/checkpoints/n.ipynb/checkpoint-1", b"forged")
+    for path in ("-Copy1.env", "-Copy1.nbforge"):
+        assert not (await manager.copy(path))["path"].startswith(".")
+    assert not await contents_of(store, ".")
+
+
+async def test_what_was_a_file_and_is_now_a_folder_is_renamed_as_one(
+    manager: NBForgeContentsManager, store: MemoryStorage, clock: Clock
+) -> None:
+    await manager.save(text_file("x"), "thing")
+    await store.delete("thing")
+    await store.put("thing/a.txt", b"a")
+    clock.pass_by()
+    assert (await manager.update({"path": "other"}, "thing"))["type"] == "directory"
+    assert await contents_of(store) == {"other/a.txt": b"a"}
+
+
+async def test_a_hook_that_changes_what_is_saved_changes_a_copy_and_overwrites_nothing(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    def shout(model: dict[str, object], **_: object) -> None:
+        model["content"] = str(model["content"]).upper()
+
+    await store.put("a.txt", b"a")
+    await store.put("d/a.txt", b"a")
+    await store.put("b.txt", b"theirs")
+    manager.register_pre_save_hook(shout)
+    assert (await manager.copy("a.txt"))["path"] == "a-Copy1.txt"
+    assert (await manager.copy("d"))["path"] == "d-Copy1"
+    with pytest.raises(HTTPError) as refused:
+        await manager.copy("a.txt", "b.txt")
+    assert refused.value.status_code == 409
+    found = await contents_of(store)
+    assert (found["a-Copy1.txt"], found["b.txt"]) == (b"A", b"theirs")
+
+
+@pytest.mark.parametrize("ext", [5, ["x"], {"a": 1}, "/sub/x", "/"])
+async def test_an_extension_that_is_none_is_a_400(
+    manager: NBForgeContentsManager, store: MemoryStorage, ext: str
+) -> None:
+    with pytest.raises(HTTPError) as refused:
+        await manager.new_untitled(ext=ext)
+    assert refused.value.status_code == 400
+    assert await contents_of(store) == {}
+
+
+@pytest.mark.parametrize("name", ["x\ud800", "x\x01", "x\n"])
+async def test_a_name_that_no_store_takes_is_a_400_and_leaves_no_trace(
+    manager: NBForgeContentsManager, store: MemoryStorage, name: str
+) -> None:
+    await filled(store)
+    before = await contents_of(store)
+    for act in (
+        manager.rename("old", name),
+        manager.rename("old.txt", name),
+        manager.save(text_file("x"), name),
+        manager.save({**text_file("x"), "chunk": 1}, name),
+    ):
+        with pytest.raises(HTTPError) as refused:
+            await act
+        assert refused.value.status_code == 400
+    assert await contents_of(store) == before
+
+
+async def test_questions_about_one_name_do_not_list_all_that_begin_like_it(
+    manager: NBForgeContentsManager, store: MemoryStorage, requests: CountingStorage
+) -> None:
+    for number in range(2500):
+        await store.put(f"f{number:04}.txt", b"")
+    await store.put("f", b"x")
+    await manager.rename("f", "fx")
+    assert requests.counts["list_pages"] <= 4
+    requests.reset()
+    await manager.copy("fx", "f.copy")
+    assert requests.counts["list_pages"] <= 3

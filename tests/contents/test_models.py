@@ -143,3 +143,9 @@ def test_a_path_that_is_kept_is_one_that_a_storage_takes_or_names_wrong(path: st
         return
     reason = invalid_reason(plain)
     assert reason is None or "control character" in reason
+
+
+@pytest.mark.timeout(10)
+def test_a_hostile_base64_is_refused_without_a_search_that_never_ends() -> None:
+    with pytest.raises(HTTPError):
+        decode_content("f", " " * 200_000 + "!", "base64")

@@ -10,7 +10,8 @@ from tornado.web import HTTPError
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.contents.uploads import Uploads
 from jupyter_nbforge.storage.memory import MemoryStorage
-from jupyter_nbforge.testing.faults import FaultyStorage
+from jupyter_nbforge.storage.types import Version
+from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .conftest import Clock
 from .gestures import chunk, contents_of
@@ -137,3 +138,77 @@ async def test_an_idle_upload_is_given_up_when_another_begins(clock: Clock) -> N
     await uploads.add("c", 1, "x", "text", None)
     assert [path for path in "abc" if uploads.is_running(path)] == ["b", "c"]
     uploads.close()
+
+
+async def test_a_broken_upload_does_not_end_in_the_file_of_an_earlier_one(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    for number, text in ((1, "first"), (-1, " upload"), (1, "second")):
+        await manager.save(chunk(number, text), "f.bin")
+    assert await status_of(manager, 3) == 400
+    assert await status_of(manager, -1, "tail") == 400
+    assert await contents_of(store) == {"f.bin": b"first upload"}
+
+
+async def test_a_first_chunk_sent_again_keeps_the_condition_of_the_first_time(
+    manager: NBForgeContentsManager, store: MemoryStorage, clock: Clock
+) -> None:
+    assert not await manager.file_exists("f.bin")
+    await manager.save(chunk(1, "mine"), "f.bin")
+    clock.pass_by()
+    await store.put("f.bin", b"theirs")
+    assert await manager.file_exists("f.bin")
+    await manager.save(chunk(1, "mine"), "f.bin")
+    assert await status_of(manager, -1) == 409
+    assert await contents_of(store) == {"f.bin": b"theirs"}
+
+
+async def test_an_upload_whose_chunk_could_not_be_kept_ends_there(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await manager.save(chunk(1, "a"), "f.bin")
+    upload = manager.uploads._running["f.bin"]
+    upload.file.close()
+    upload.file = Full()
+    assert await status_of(manager, 2) == 507
+    assert await status_of(manager, -1) == 400
+    assert await contents_of(store) == {}
+
+
+class Full:
+    """A file on a disk that is full."""
+
+    def seek(self, position: int) -> None: ...
+
+    def truncate(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+
+async def test_an_upload_that_is_ending_is_not_begun_again(
+    manager: NBForgeContentsManager, store: MemoryStorage, faults: FaultyStorage
+) -> None:
+    seen: list[int] = []
+
+    async def begin_again() -> None:
+        seen.append(await status_of(manager, 1, "a"))
+
+    faults.faults.append(Fault("put", hook=begin_again))
+    await manager.save(chunk(1, "a"), "f.bin")
+    await manager.save(chunk(-1, "b"), "f.bin")
+    assert seen == [409]
+    assert await contents_of(store) == {"f.bin": b"ab"}
+
+
+async def test_an_upload_is_not_given_up_while_its_object_is_written(clock: Clock) -> None:
+    uploads = Uploads(idle=10.0, timer=clock)
+    await uploads.add("a", 1, "x", "text", None)
+    await uploads.add("a", -1, "y", "text", None)
+    assert await uploads.contents("a") == (b"xy", None)
+    clock.pass_by()
+    assert uploads.is_running("a")
+    uploads.finish("a", Version("1"))
+    assert not uploads.is_running("a")
