@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import json
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +43,7 @@ class Opened:
         try:
             yield object()
         finally:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
             self.closed.append(asyncio.get_running_loop())
 
 
@@ -111,7 +115,7 @@ def test_one_that_is_forgotten_is_closed_by_its_loop() -> None:
     async def use() -> None:
         await PerLoop(opened).get()
         gc.collect()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
         assert len(opened.closed) == 1
 
     asyncio.run(use())
@@ -232,3 +236,28 @@ async def test_a_read_that_is_cancelled_frees_its_connection(
         with pytest.raises(asyncio.CancelledError):
             await reading
         await asyncio.wait_for(storage.head("a"), 10)
+
+
+async def test_credentials_of_a_process_are_found_and_renewed_on_the_serving_loop(
+    tmp_path: Path,
+    seaweed_server: SeaweedServer,
+    make_s3: MakeS3,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are first looked for on the loop of the thread that makes the client."""
+    soon = datetime.now(timezone.utc) + timedelta(minutes=2)
+    answer = {
+        "Version": 1,
+        "AccessKeyId": seaweed_server.access_key,
+        "SecretAccessKey": seaweed_server.secret_key,
+        "Expiration": soon.isoformat(),
+    }
+    script = tmp_path / "credentials"
+    script.write_text(f"#!/bin/sh\necho called >>{tmp_path}/calls\necho '{json.dumps(answer)}'\n")
+    script.chmod(0o700)
+    (tmp_path / "config").write_text(f"[profile work]\ncredential_process = {script}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    options: dict[str, Any] = {"access_key_id": "", "secret_access_key": "", "profile_name": "work"}
+    async with aclosing(make_s3(seaweed_server, **options)) as storage:
+        await asyncio.gather(*(storage.put(f"a{number}", b"") for number in range(5)))
+        assert len((tmp_path / "calls").read_text().splitlines()) > 1
