@@ -270,7 +270,10 @@ async def test_each_retry_is_one_line_that_says_what_and_why(
     ]
 
 
-async def test_retries_of_others_keep_their_own_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_retries_of_others_keep_their_own_line(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.storage.put("a", b"1")
     with caplog.at_level(logging.DEBUG):
         async for attempt in stamina.retry_context(on=ValueError, attempts=2, wait_max=0.0):
             with attempt:

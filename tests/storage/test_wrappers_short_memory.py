@@ -62,6 +62,10 @@ async def test_head_after_our_own_delete_is_not_found_from_memory(world: World) 
 
 async def test_what_a_disk_does_to_the_markers_of_folders_is_not_guessed(tmp_path: Path) -> None:
     storage = ShortMemoryStorage(LocalStorage(root=str(tmp_path)))
+    with pytest.raises(NotFoundError):
+        await storage.head("made/")
+    await storage.put("made/a", b"1")
+    assert storage.recall("made/") is not False
     await storage.put("f/", b"")
     await storage.delete("f/")
     await storage.put("f/a", b"1")
