@@ -24,6 +24,7 @@ SAME_BYTES = (
 
 
 class TestMoto(StorageConformance):
+    many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
         "test_complete_if_match_replaces_only_that_version": f"{MOTO}: If-Match is ignored there",
@@ -38,7 +39,7 @@ class TestMoto(StorageConformance):
 
 
 class TestSeaweed(StorageConformance):
-    many = 1500
+    many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
         "test_a_prefix_leads_nowhere_else": f"{SEAWEED}: takes a//b for a/b",
