@@ -196,6 +196,7 @@ async def jupyter_server(proxy: S3Proxy, server: SeaweedServer) -> AsyncIterator
             # SeaweedFS honours ETags in a DeleteObjects request, as AWS does; of a store that
             # is not AWS we assume it only when told so.
             "--S3Storage.conditional_delete_many=True",
+            "--S3Storage.ordered_listing=False",
             env=environment,
             cwd=home,
             stdout=log,

@@ -101,9 +101,10 @@ class NotebookInfo(TypedDict):
 class Capabilities:
     """What a provider can honour. Data, not methods: callers choose before they ask.
 
-    A flag that is False means that the matching option raises `NotSupportedError`; for
-    `conditional_copy` a condition is then met by a look before the copy instead, which
-    leaves a moment in which another writer can come between (the provider logs it once).
+    A flag that is False means that the matching option raises `NotSupportedError`. Where
+    one of the `conditional_*` flags is False a provider may instead meet a condition by a
+    look before the write, which leaves a moment in which another writer can come between;
+    it then says so once in the log.
     """
 
     conditional_put: bool = True
