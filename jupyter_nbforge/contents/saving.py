@@ -190,6 +190,7 @@ async def save_chunk(
         data, first_condition = await manager.uploads.contents(path)
         meta = await _write(manager, path, await _encode(data), first_condition)
     except BaseException:
+        # Whatever ended it, a cancelled request too: what is kept for it must not stay.
         manager.uploads.discard(path)
         raise
     manager.uploads.finish(path, meta.version)
