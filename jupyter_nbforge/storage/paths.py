@@ -1,4 +1,7 @@
-"""What is a path: segments joined by ``/``, none of them empty, ``.`` or ``..``."""
+"""What is a path: segments joined by ``/``, none of them empty, ``.`` or ``..``.
+
+Nor may one climb where a store takes a backslash for a slash.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ def invalid_reason(path: str) -> str | None:
     for segment in body.split(DELIMITER):
         if segment == "":
             return "it has an empty segment"
+    # A backslash is a character like others, but some stores (SeaweedFS) take it for a slash.
+    for segment in body.replace("\\", DELIMITER).split(DELIMITER):
         if segment in (".", ".."):
             return f"it has a segment {segment!r}"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in body):

@@ -15,7 +15,12 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, MissingExtraError, PermissionDeniedError
+from .errors import (
+    ConfigurationError,
+    MissingExtraError,
+    PermissionDeniedError,
+    UnavailableError,
+)
 from .loops import PerLoop
 from .s3_errors import Call, translated
 from .types import WriteCondition
@@ -79,8 +84,15 @@ class S3Connection:
     async def chunks(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         """The body of a GET; one that ends early or has another checksum is an error."""
         while True:
-            with self.call(path):
-                chunk: bytes = await body.read(_CHUNK_SIZE)
+            try:
+                with self.call(path):
+                    chunk: bytes = await body.read(_CHUNK_SIZE)
+            except RuntimeError as error:
+                # aiohttp's word for a connection that `aclose` has closed meanwhile. Not to be
+                # tried again: that would open a client which nobody closes.
+                raise UnavailableError(
+                    f"The storage was closed while {path!r} was read.", path=path
+                ) from error
             if not chunk:
                 return
             yield chunk

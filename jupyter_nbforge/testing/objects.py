@@ -72,6 +72,8 @@ INVALID_PATHS = {
     "inner-dots": "a/../b",
     "trailing-dots": "a/..",
     "inner-dot": "a/./b",
+    "backslash-dots": "a\\..\\b",
+    "leading-backslash-dots": "..\\a",
     "null": "a\0b",
     "newline": "a\nb",
     "delete-character": "a\x7fb",

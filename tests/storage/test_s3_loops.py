@@ -261,3 +261,17 @@ async def test_credentials_of_a_process_are_found_and_renewed_on_the_serving_loo
     async with aclosing(make_s3(seaweed_server, **options)) as storage:
         await asyncio.gather(*(storage.put(f"a{number}", b"") for number in range(5)))
         assert len((tmp_path / "calls").read_text().splitlines()) > 1
+
+
+async def test_a_read_whose_storage_is_closed_ends_with_an_error_of_ours(
+    seaweed_server: SeaweedServer, make_s3: MakeS3
+) -> None:
+    async with aclosing(make_s3(seaweed_server)) as storage:
+        await storage.put("a", bytes(32 * 2**20))
+        async with storage.get("a") as reader:
+            assert await anext(reader.chunks)
+            await storage.aclose()
+            with pytest.raises(StorageError) as broken:
+                async for _ in reader.chunks:
+                    pass
+    assert not broken.value.retryable

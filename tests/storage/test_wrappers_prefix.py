@@ -23,7 +23,19 @@ from jupyter_nbforge.storage.wrappers import PrefixStorage, ShortMemoryStorage
 from jupyter_nbforge.testing.faults import CountingStorage, Fault, FaultyStorage
 from tests.storage.helpers import listing, put_all, read
 
-INVALID = ["", "/a", "a//b", "../b", "a/../b", "a/..", ".", "a/./b", "a\nb", "a\x00"]
+INVALID = [
+    "",
+    "/a",
+    "a//b",
+    "../b",
+    "a/../b",
+    "a/..",
+    ".",
+    "a/./b",
+    "a\nb",
+    "a\x00",
+    "a\\..\\..\\b",
+]
 
 
 class Lenient(MemoryStorage):

@@ -325,6 +325,7 @@ def _is_plain(path: str) -> bool:
         path.isprintable()
         and "//" not in path
         and "./" not in path
+        and "\\" not in path
         and not path.startswith("/")
         and not path.endswith(".")
         and path != ""
