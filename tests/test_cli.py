@@ -14,7 +14,7 @@ import pytest
 import jupyter_nbforge
 from jupyter_nbforge.cli import main
 from jupyter_nbforge.cli.demo import only_user_of, put_samples, sample_files
-from jupyter_nbforge.cli.lab import read_configuration
+from jupyter_nbforge.cli.lab import _last_of_each, read_configuration
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.testing.servers import SeaweedServer
 
@@ -182,3 +182,8 @@ def test_demo_refuses_a_directory_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").touch()
     assert "cannot write to" in refusal(capsys, "demo", "--dir", str(tmp_path / "file"))
+
+
+def test_an_option_given_again_replaces_ours_and_shows_no_value() -> None:
+    given = ["--S3Storage.secret_access_key=a", "--x=1", "--S3Storage.secret_access_key=b", "--x=2"]
+    assert _last_of_each(given) == ["--x=1", "--S3Storage.secret_access_key=b", "--x=2"]

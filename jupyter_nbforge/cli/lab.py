@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from ..storage.factory import create_storage_service
 from .errors import CommandError, require
 
 MANAGER = "jupyter_nbforge.NBForgeContentsManager"
+_SINGLE = re.compile(
+    r"--(?:(?:S3Storage|NBForgeContentsManager)\.\w+|ServerApp\.contents_manager_class)="
+)
 
 
 def run_lab(url: str, arguments: Sequence[str]) -> None:
@@ -85,9 +89,22 @@ def serve(url: str, arguments: Sequence[str]) -> None:
         f"--NBForgeContentsManager.storage_url={url}",
         "--ServerApp.jpserver_extensions=jupyter_nbforge=True",
     ]
-    server = _lab_app().initialize_server(argv=[*ours, *arguments])
+    server = _lab_app().initialize_server(argv=_last_of_each([*ours, *arguments]))
     _stop_on_signals(server)
     server.start()
+
+
+def _last_of_each(arguments: Sequence[str]) -> list[str]:
+    """`arguments` without options that are given again later.
+
+    traitlets ends with a traceback, values included, when a single value is given twice.
+    """
+    last = {argument.partition("=")[0]: index for index, argument in enumerate(arguments)}
+    return [
+        argument
+        for index, argument in enumerate(arguments)
+        if not _SINGLE.match(argument) or last[argument.partition("=")[0]] == index
+    ]
 
 
 def _stop_on_signals(server: ServerApp) -> None:

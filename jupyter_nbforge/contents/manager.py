@@ -164,7 +164,9 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         """Save a model, or one chunk of an upload; returns the model without content."""
         path = api_path(path)
         try:
-            saved = await self._save(model, path, self._condition(path))
+            # What is known of a file says nothing of a folder, and to make one again is no error.
+            folder = model.get("type") == "directory"
+            saved = await self._save(model, path, None if folder else self._condition(path))
         except (AlreadyExistsError, PreconditionError) as error:
             raise conflict(path, error) from error
         except StorageError as error:

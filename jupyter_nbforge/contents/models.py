@@ -33,14 +33,16 @@ def api_path(path: str) -> str:
     if not isinstance(path, str):
         raise HTTPError(400, f"A path must be a string, not {type(path).__name__}.")
     segments = [segment for segment in path.split("/") if segment not in ("", ".")]
-    if ".." in segments or segments[:1] == [_RESERVED]:
+    # Some stores (SeaweedFS) take a backslash for a slash.
+    plain = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    if ".." in segments or plain[:1] == [_RESERVED]:
         raise HTTPError(404, f"{path} is outside root contents directory")
     return "/".join(segments)
 
 
 def is_hidden_path(path: str) -> bool:
-    """Whether any segment of `path` starts with a dot."""
-    return any(segment.startswith(".") for segment in path.split("/"))
+    """Whether any segment of `path` starts with a dot, one behind a backslash included."""
+    return any(segment.startswith(".") for segment in path.replace("\\", "/").split("/"))
 
 
 def is_reserved(path: str) -> bool:

@@ -64,7 +64,9 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
             await manager.storage.delete_many([old, *also], versions={old: meta.version})
         except PreconditionError:
             raise HTTPError(
-                409, f"{old} was changed in the store while it was renamed: both names are kept."
+                409,
+                f"{old} was changed in the store while it was renamed; {new} is a copy of what it"
+                " was before.",
             ) from None
     manager.known.forget(old)
     manager.known.show(replace(meta, path=new, version=moved.version))

@@ -162,6 +162,8 @@ async def _save_folder(
         raise AlreadyExistsError(f"{path!r} exists already.", path=path)
     await _check_parent(manager, path)
     marker = None if kind.folder else await folders.make_marker(manager.storage, path)
+    if marker is None and isinstance(condition, IfAbsent):
+        raise AlreadyExistsError(f"{path!r} exists already.", path=path)
     if marker is not None:
         manager.known.note_folder(path, marker.last_modified)
     return folder_model(path, manager.known.folder_time(path) or EPOCH)

@@ -381,3 +381,22 @@ async def test_questions_about_one_name_do_not_list_all_that_begin_like_it(
     requests.reset()
     await manager.copy("fx", "f.copy")
     assert requests.counts["list_pages"] <= 3
+
+
+async def test_making_a_folder_that_exists_is_no_error(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await store.put("d/a.txt", b"a")
+    for _ in range(2):
+        await manager.get("")
+        assert (await manager.save({"type": "directory"}, "d"))["type"] == "directory"
+
+
+async def test_two_servers_never_get_the_same_untitled_folder(
+    manager: NBForgeContentsManager, store: MemoryStorage, faults: FaultyStorage
+) -> None:
+    async def take() -> None:
+        await store.put("Untitled Folder/", b"")
+
+    faults.faults.append(Fault("put", "Untitled Folder/", hook=take))
+    assert (await manager.new_untitled(type="directory"))["path"] == "Untitled Folder 1"

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from tornado.web import HTTPError
 
 from jupyter_nbforge.contents.errors import status_of
-from jupyter_nbforge.contents.models import api_path, file_model, free_name, hash_of
+from jupyter_nbforge.contents.models import (
+    api_path,
+    file_model,
+    free_name,
+    hash_of,
+    is_hidden_path,
+)
 from jupyter_nbforge.contents.notebooks import (
     decode_content,
     decode_file,
@@ -31,12 +37,15 @@ def test_no_path_climbs_out_of_the_root(path: str) -> None:
     try:
         plain = api_path(path)
     except HTTPError:
-        assert ".." in path.split("/") or path.strip("/").startswith((".nbforge", "./"))
+        assert ".." in path.split("/") or path.strip("/\\").startswith((".nbforge", "./"))
     else:
         assert plain == "" or not {"..", ".", ""} & set(plain.split("/"))
 
 
-@pytest.mark.parametrize("path", ["..", "../a", "a/../../b", "a/..", ".nbforge", "/.nbforge/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../a", "a/../../b", "a/..", ".nbforge", "/.nbforge/x", "\\.nbforge\\x", ".nbforge\\x"],
+)
 def test_what_lies_outside_or_is_ours_is_a_404(path: str) -> None:
     with pytest.raises(HTTPError) as refused:
         api_path(path)
@@ -149,3 +158,9 @@ def test_a_path_that_is_kept_is_one_that_a_storage_takes_or_names_wrong(path: st
 def test_a_hostile_base64_is_refused_without_a_search_that_never_ends() -> None:
     with pytest.raises(HTTPError):
         decode_content("f", " " * 200_000 + "!", "base64")
+
+
+@pytest.mark.parametrize("path", [".a", "a/.b/c", "a\\.b"])
+def test_what_begins_with_a_dot_anywhere_is_hidden(path: str) -> None:
+    assert is_hidden_path(path)
+    assert not is_hidden_path(path.replace(".", "x."))
