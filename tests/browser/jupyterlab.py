@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Response, expect
 
 from .server import JupyterProcess
 
 PATIENCE = 60_000
 """Milliseconds that a gesture may take on a busy machine."""
+
+
+def _is_new_checkpoint(answer: Response) -> bool:
+    return answer.request.method == "POST" and "/checkpoints" in answer.url
 
 
 class JupyterLab:
@@ -56,6 +60,15 @@ class JupyterLab:
     def enter(self, name: str) -> None:
         """Open a folder, or a file, by a double click."""
         self.entry(name).dblclick()
+
+    def enter_unseen(self, name: str) -> None:
+        """Open a file that has no checkpoint, and wait for the one that JupyterLab then makes.
+
+        Before that the document is not ready, and Ctrl+S may do nothing.
+        """
+        with self.page.expect_response(_is_new_checkpoint) as checkpoint:
+            self.enter(name)
+        assert checkpoint.value.status == 201
 
     def go_to_root(self) -> None:
         """Click the folder at the beginning of the bread crumbs."""
@@ -170,10 +183,7 @@ class JupyterLab:
 
     def save(self, name: str | None = None) -> None:
         """Press Ctrl+S; `name` answers the question that a new document's first save asks."""
-        expect_checkpoint = self.page.expect_response(
-            lambda answer: answer.request.method == "POST" and "/checkpoints" in answer.url
-        )
-        with expect_checkpoint as checkpoint:
+        with self.page.expect_response(_is_new_checkpoint) as checkpoint:
             self.press_save()
             if name is not None:
                 dialog = self.page.locator(".jp-Dialog")

@@ -32,7 +32,7 @@ def test_downloaded_file_is_the_object_byte_for_byte(lab: JupyterLab, bucket: Bu
 def test_text_file_is_edited_and_saved(lab: JupyterLab, bucket: Bucket) -> None:
     bucket.put("notes.txt", "première ligne\n".encode())
     lab.open()
-    lab.enter("notes.txt")
+    lab.enter_unseen("notes.txt")
     lab.type_at_end("second line\n")
     lab.save()
     lab.expect_no_dialog()
