@@ -7,7 +7,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, BinaryIO, ClassVar, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeAlias, final
 from urllib.parse import SplitResult
 
 from traitlets import MetaHasTraits
@@ -20,6 +20,7 @@ from .types import (
     ByteRange,
     Capabilities,
     IfMatch,
+    LinkOptions,
     ListPage,
     NotebookInfo,
     ObjectMeta,
@@ -27,6 +28,9 @@ from .types import (
     Version,
     WriteCondition,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 NOTEBOOK_CONTENT_TYPE = "application/x-ipynb+json"
 _DELETES_AT_ONCE = 16
@@ -47,7 +51,10 @@ class MultipartUpload(abc.ABC):
 
     @abc.abstractmethod
     async def upload_part(self, number: int, data: bytes) -> None:
-        """Send part `number` (from 1; may be sent again, in any order, several at once)."""
+        """Send part `number` (from 1; may be sent again, in any order, several at once).
+
+        Sent again with other bytes: `NotSupportedError` without `replaceable_parts`.
+        """
 
     @abc.abstractmethod
     async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
@@ -213,10 +220,28 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
             if isinstance(result, BaseException):
                 raise result
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        """Give the object `source` (at that version) another path; returns its new metadata.
+
+        One step with `atomic_move`, else a copy and a delete: if it is stopped in between,
+        both paths have the object. Errors as for `copy`.
+        """
+        copied = await self.copy(
+            source.path, target, condition=condition, source_version=source.version
+        )
+        await self.delete(source.path, condition=IfMatch(source.version))
+        return copied
+
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
-        """A URL with which anybody may read (or write) the object for `expires_in` seconds."""
+        """A URL with which anybody may read (or write) the object for `expires_in` seconds.
+
+        No request is made for the object: it need not exist. `NotSupportedError` where the
+        store has no such URLs, not for so long, or not with these `options`.
+        """
         raise NotSupportedError(
             f"{type(self).__name__} has no presigned URLs; use a cloud storage for them.", path=path
         )

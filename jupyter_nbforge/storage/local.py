@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import itertools
 import os
 import shutil
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     ExitStack,
     asynccontextmanager,
     contextmanager,
-    suppress,
 )
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -44,6 +41,7 @@ from .local_files import CHUNK_SIZE, LocalFiles
 from .local_tree import meta_of
 from .metadata import MTIME, parse_mtime
 from .paths import DELIMITER
+from .threads import ThreadBridge
 from .types import (
     ByteRange,
     Capabilities,
@@ -56,6 +54,9 @@ from .types import (
 )
 
 T = TypeVar("T")
+
+# A write that a cancelled caller left behind could replace what the caller wrote next.
+_THREADS = ThreadBridge(32, name="nbforge-disk", wait_for_end=True)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -221,15 +222,13 @@ class LocalStorage(BaseStorageService):
         mtime_ns = _mtime_ns(metadata)
         view = memoryview(data)
         chunks = (view[at : at + CHUNK_SIZE] for at in range(0, len(view), CHUNK_SIZE))
-        return await _in_thread_whole(
+        return await _in_thread(
             path,
-            lambda abandoned: self._files().write(
-                path, chunks, condition=condition, mtime_ns=mtime_ns, abandoned=abandoned
-            ),
+            lambda: self._files().write(path, chunks, condition=condition, mtime_ns=mtime_ns),
         )
 
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
-        await _in_thread_whole(path, lambda _: self._files().delete(path, condition))
+        await _in_thread(path, lambda: self._files().delete(path, condition))
 
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
@@ -273,14 +272,10 @@ class LocalStorage(BaseStorageService):
         condition: WriteCondition | None = None,
         source_version: Version | None = None,
     ) -> ObjectMeta:
-        return await _in_thread_whole(
+        return await _in_thread(
             source,
-            lambda abandoned: self._files().copy(
-                source,
-                target,
-                condition=condition,
-                source_version=source_version,
-                abandoned=abandoned,
+            lambda: self._files().copy(
+                source, target, condition=condition, source_version=source_version
             ),
         )
 
@@ -325,14 +320,10 @@ class _LocalUpload(MultipartUpload):
         if not self._parts:
             raise StorageError(f"The upload of {self.path!r} has no part.", path=self.path)
         parts = [self._parts[number] for number in sorted(self._parts)]
-        meta = await _in_thread_whole(
+        meta = await _in_thread(
             self.path,
-            lambda abandoned: self._files().write(
-                self.path,
-                _joined(parts),
-                condition=condition,
-                mtime_ns=self._mtime_ns,
-                abandoned=abandoned,
+            lambda: self._files().write(
+                self.path, _joined(parts), condition=condition, mtime_ns=self._mtime_ns
             ),
         )
         await self.abort()
@@ -340,7 +331,7 @@ class _LocalUpload(MultipartUpload):
 
     async def abort(self) -> None:
         self._ended = True
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await _in_thread(self.path, lambda: shutil.rmtree(self._folder, ignore_errors=True))
 
 
 def _mtime_ns(metadata: Mapping[str, str] | None) -> int | None:
@@ -375,25 +366,5 @@ def _read_at(file: FileIO, position: int, stop: int) -> bytes:
 
 async def _in_thread(path: str, function: Callable[[], T]) -> T:
     """The function's result, its `OSError` translated."""
-    return await _in_thread_whole(path, lambda _: function())
-
-
-async def _in_thread_whole(path: str, function: Callable[[threading.Event], T]) -> T:
-    """As `_in_thread`; when cancelled, tell the function and wait until it has returned.
-
-    A write that a cancelled caller has left behind could otherwise replace what the caller
-    wrote next.
-    """
-    abandoned = threading.Event()
     with _translated(path):
-        future = asyncio.get_running_loop().run_in_executor(None, function, abandoned)
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError:
-            abandoned.set()
-            while not future.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([future])
-            future.exception()  # Seen, or asyncio would log it.
-            raise
-        return future.result()
+        return await _THREADS.run(function)

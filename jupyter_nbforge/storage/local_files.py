@@ -19,10 +19,10 @@ from .errors import (
     AlreadyExistsError,
     NotSupportedError,
     PreconditionError,
-    StorageError,
 )
 from .local_tree import TEMPORARY_PREFIX, LocalTree, meta_of
 from .paths import DELIMITER
+from .threads import check_call
 from .types import IfAbsent, IfMatch, ObjectMeta, Version, WriteCondition
 
 if sys.platform != "win32":
@@ -54,9 +54,8 @@ class LocalFiles(LocalTree):
         condition: WriteCondition | None = None,
         mtime_ns: int | None = None,
         mode: int | None = None,
-        abandoned: threading.Event | None = None,
     ) -> ObjectMeta:
-        """Write an object, all or nothing; nothing at all once `abandoned` is set.
+        """Write an object, all or nothing; nothing at all once the call is abandoned.
 
         `mtime_ns` (default: now) becomes its time, moved on where the object that it
         replaces has the same; `mode` its permissions where it replaces none.
@@ -68,11 +67,11 @@ class LocalFiles(LocalTree):
         _check_target(path, _find(target), condition)
         with self._temporary(path, os.path.dirname(target)) as temporary:
             with FileIO(temporary, "r+") as file:
-                _fill(file, path, chunks, abandoned)
+                _fill(file, chunks)
             if mode is not None:
                 _set_mode(temporary, mode)
             with self._locked():
-                _check_abandoned(path, abandoned)
+                check_call()
                 written = _commit(path, temporary, target, condition, mtime_ns)
         _sync_folder(os.path.dirname(target))
         return meta_of(path, written)
@@ -115,7 +114,6 @@ class LocalFiles(LocalTree):
         *,
         condition: WriteCondition | None = None,
         source_version: Version | None = None,
-        abandoned: threading.Event | None = None,
     ) -> ObjectMeta:
         """Copy bytes, time and permissions."""
         if source.endswith(DELIMITER):
@@ -131,7 +129,6 @@ class LocalFiles(LocalTree):
                 condition=condition,
                 mtime_ns=found.st_mtime_ns,
                 mode=stat.S_IMODE(found.st_mode),
-                abandoned=abandoned,
             )
 
     def new_upload(self, path: str) -> str:
@@ -217,14 +214,9 @@ def _check_source(path: str, found: os.stat_result, version: Version | None) -> 
         raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
 
 
-def _check_abandoned(path: str, abandoned: threading.Event | None) -> None:
-    if abandoned is not None and abandoned.is_set():
-        raise StorageError(f"The write of {path!r} was given up.", path=path)
-
-
-def _fill(file: FileIO, path: str, chunks: Chunks, abandoned: threading.Event | None) -> None:
+def _fill(file: FileIO, chunks: Chunks) -> None:
     for chunk in chunks:
-        _check_abandoned(path, abandoned)
+        check_call()
         rest = memoryview(chunk)
         while rest:
             rest = rest[file.write(rest) :]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timezone
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .base import MultipartUpload
 from .errors import (
@@ -31,10 +30,9 @@ from .s3_options import S3Options
 from .s3_values import (
     fits_xml,
     headers_of,
-    no_chunks,
+    link_parameters,
     object_meta,
     payload,
-    range_of,
     version_of,
     whole_size,
 )
@@ -43,16 +41,19 @@ from .types import (
     Capabilities,
     IfAbsent,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
     Version,
     WriteCondition,
 )
+from .values import KnownSizes, check_link, no_chunks, range_header
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _BATCHES_AT_ONCE = 4
-_REMEMBERED_SIZES = 10_000
-_MAX_EXPIRES_IN = 7 * 24 * 3600
 _COPY_REFUSALS = (
     AlreadyExistsError,
     NotFoundError,
@@ -87,7 +88,7 @@ class S3Storage(S3Options):
             options=self.client_options(),
         )
         self._warned: set[str] = set()
-        self._sizes: OrderedDict[str, tuple[Version, int]] = OrderedDict()
+        self._sizes = KnownSizes()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -128,10 +129,7 @@ class S3Storage(S3Options):
     def _note(self, meta: ObjectMeta) -> ObjectMeta:
         """Remember the size of this version: the answer to a copy does not have it."""
         self._connection.bucket_seen = True
-        self._sizes[meta.path] = (meta.version, meta.size)
-        self._sizes.move_to_end(meta.path)
-        if len(self._sizes) > _REMEMBERED_SIZES:
-            self._sizes.popitem(last=False)
+        self._sizes.note(meta)
         return meta
 
     def get(
@@ -151,7 +149,8 @@ class S3Storage(S3Options):
         self, path: str, byte_range: ByteRange | None, conditions: Mapping[str, str]
     ) -> AsyncIterator[ObjectReader]:
         client = await self._connection.client()
-        request: dict[str, Any] = {**conditions, **range_of(byte_range)}
+        wanted = {} if byte_range is None else {"Range": range_header(byte_range)}
+        request: dict[str, Any] = {**conditions, **wanted}
         with self._connection.call(path):
             try:
                 answer = await client.get_object(Bucket=self.bucket, Key=path, **request)
@@ -353,9 +352,9 @@ class S3Storage(S3Options):
     ) -> ObjectMeta:
         """The metadata of a new copy; its size is not in the answer, but mostly known."""
         version = version_of(result["ETag"])
-        known, size = self._sizes.get(source, (None, 0))
         checked = source_version if self.conditional_copy else None
-        if known is None or known not in (version, checked):
+        size = self._sizes.size_of(source, version, checked)
+        if size is None:
             return replace(await self._head(target), version=version)
         modified = result["LastModified"].astimezone(timezone.utc)
         return self._note(ObjectMeta(target, size, modified, version))
@@ -376,18 +375,17 @@ class S3Storage(S3Options):
         )
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         check_path(path)
         if self.anonymous:
             raise NotSupportedError("A presigned URL needs credentials.", path=path)
-        if not 0 < expires_in <= _MAX_EXPIRES_IN:
-            raise NotSupportedError("A presigned URL of S3 lives at most 7 days.", path=path)
+        check_link(path, expires_in, options, self.capabilities)
         client = await self._connection.client()
         with self._connection.call(path):
             return await client.generate_presigned_url(
-                "get_object" if method == "GET" else "put_object",
-                Params={"Bucket": self.bucket, "Key": path},
+                "put_object" if options.get("method") == "PUT" else "get_object",
+                Params={"Bucket": self.bucket, "Key": path, **link_parameters(options)},
                 ExpiresIn=math.ceil(expires_in),
             )
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import NotFoundError
+from .refusals import Call
 from .s3_client import S3Connection
-from .s3_errors import Call, refusal
+from .s3_errors import refusal
 from .types import IfMatch, Version
 
 BATCH_SIZE = 1000

@@ -22,7 +22,8 @@ from .errors import (
     UnavailableError,
 )
 from .loops import PerLoop
-from .s3_errors import Call, translated
+from .refusals import Call
+from .s3_errors import translated
 from .types import WriteCondition
 
 if TYPE_CHECKING:

@@ -10,11 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,35 +30,11 @@ from .errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from .types import IfAbsent, IfMatch, WriteCondition
+from .refusals import Call, Rule, error_of, retry_seconds
+from .types import IfAbsent, IfMatch
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What an answer means. `sentence` may name {path}, {bucket}, {endpoint}, {code}, {region}.
-
-    `refused` says that the store surely did not do what was asked; else a write that
-    failed so has an unknown outcome.
-    """
-
-    error: type[StorageError]
-    sentence: str
-    retryable: bool = False
-    refused: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What was asked of which store, for the sentence and for what a refusal means."""
-
-    bucket: str
-    endpoint: str
-    path: str | None = None
-    condition: WriteCondition | None = None
-    write: bool = False
 
 
 _CHECK_KEYS = "check the server's AWS credentials (environment, profile or role)."
@@ -257,7 +230,7 @@ def translated(call: Call) -> Iterator[None]:
 
 def refusal(code: str, call: Call) -> StorageError:
     """The error that stands for an error code inside a successful answer (of DeleteObjects)."""
-    return _error(_rule(code, 0, call), call, code=code)
+    return error_of(_rule(code, 0, call), call, code=code)
 
 
 @cache
@@ -316,14 +289,14 @@ def _translate(error: Exception, call: Call) -> StorageError:
         return _from_answer(error, call)
     if isinstance(error, FileNotFoundError | PermissionError):
         # Of a token file or a credential process; what sending raises is wrapped.
-        return _error(_NO_CREDENTIALS, call, code=type(error).__name__)
+        return error_of(_NO_CREDENTIALS, call, code=type(error).__name__)
     # The SDK wraps the HTTP library's error, which alone tells whether anything was sent.
     inner = getattr(error, "kwargs", {}).get("error")
     for candidate in (inner, error):
         for types, rule in _types():
             if isinstance(candidate, types):
-                return _error(rule, call, code=type(error).__name__)
-    return _error(_LOST, call, code=type(error).__name__)
+                return error_of(rule, call, code=type(error).__name__)
+    return error_of(_LOST, call, code=type(error).__name__)
 
 
 def _from_answer(error: ClientError, call: Call) -> StorageError:
@@ -338,12 +311,12 @@ def _from_answer(error: ClientError, call: Call) -> StorageError:
     else:
         rule = _rule(code, status, call, bodiless=error.operation_name in _BODILESS_OPERATIONS)
     region = headers.get("x-amz-bucket-region") or answer.get("Error", {}).get("Region")
-    return _error(
+    return error_of(
         rule,
         call,
         code=code or str(status),
-        region=region,
-        retry_after=_seconds(headers.get("retry-after")),
+        region=region or "the store does not say which",
+        retry_after=retry_seconds(headers),
     )
 
 
@@ -361,40 +334,3 @@ def _rule(code: str, status: int, call: Call, *, bodiless: bool = False) -> Rule
     if code == "400" and bodiless:
         return _UNEXPLAINED
     return _CODES.get(code) or _STATUSES.get(status) or (_BROKEN if status >= 500 else _INVALID)
-
-
-def _error(
-    rule: Rule,
-    call: Call,
-    *,
-    code: str,
-    region: str | None = None,
-    retry_after: float | None = None,
-) -> StorageError:
-    sentence = rule.sentence.format(
-        path=repr(call.path) if call.path else "the storage",
-        bucket=call.bucket,
-        endpoint=call.endpoint,
-        code=code,
-        region=region or "the store does not say which",
-    )
-    return rule.error(
-        sentence,
-        path=call.path,
-        retryable=rule.retryable,
-        outcome_unknown=call.write and not rule.refused,
-        retry_after=retry_after,
-    )
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """The Retry-After header, seconds or an HTTP date, as seconds from now."""
-    if retry_after is None:
-        return None
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())

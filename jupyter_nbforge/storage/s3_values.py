@@ -6,14 +6,15 @@ import asyncio
 import io
 import zlib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotSupportedError
 from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
 from .paths import invalid_reason
-from .types import ByteRange, ContentHash, ListPage, ObjectMeta, Version
+from .types import ByteRange, ContentHash, LinkOptions, ListPage, ObjectMeta, Version
+from .values import content_disposition
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -70,14 +71,6 @@ def wants_checksums(client: S3Client) -> bool:
     return setting == "when_supported"
 
 
-def range_of(byte_range: ByteRange | None) -> dict[str, str]:
-    """The request parameter for a range."""
-    if byte_range is None:
-        return {}
-    last = "" if byte_range.stop is None else byte_range.stop - 1
-    return {"Range": f"bytes={byte_range.start}-{last}"}
-
-
 def whole_size(path: str, byte_range: ByteRange | None, answer: Mapping[str, Any]) -> int:
     """The size of the object of which `answer` is the range; `NotSupportedError` if it is not."""
     length: int = answer["ContentLength"]
@@ -86,13 +79,6 @@ def whole_size(path: str, byte_range: ByteRange | None, answer: Mapping[str, Any
     if byte_range is not None and (byte_range.start or (byte_range.stop or length) < length):
         raise NotSupportedError("The store does not send ranges of an object.", path=path)
     return length
-
-
-async def no_chunks() -> AsyncIterator[bytes]:
-    """The body of a range beyond the end."""
-    nothing: tuple[bytes, ...] = ()
-    for chunk in nothing:
-        yield chunk
 
 
 def version_of(etag: str) -> Version:
@@ -139,6 +125,18 @@ def list_page(answer: Mapping[str, Any]) -> ListPage:
     )
     prefixes = (entry["Prefix"] for entry in answer.get("CommonPrefixes", ()))
     return ListPage(tuple(objects), tuple(prefixes))
+
+
+def link_parameters(options: LinkOptions) -> dict[str, str]:
+    """The request parameters that are bound into a presigned URL."""
+    content_type, filename = options.get("content_type"), options.get("filename")
+    if options.get("method") == "PUT":
+        return {"ContentType": content_type} if content_type else {}
+    found = {
+        "ResponseContentType": content_type,
+        "ResponseContentDisposition": filename and content_disposition(filename),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def fits_xml(path: str) -> bool:

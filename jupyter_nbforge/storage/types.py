@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NewType, TypeAlias, TypedDict
+from typing import Literal, NewType, TypeAlias, TypedDict
 
 Version = NewType("Version", str)
 """Opaque change token of one object (an ETag, a generation). Compare for equality only."""
@@ -89,6 +89,19 @@ class ObjectReader:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class LinkOptions(TypedDict, total=False):
+    """What may be asked of a presigned URL beside its lifetime.
+
+    `method` is what the URL is for; default GET. `content_type`: of a GET, what the answer
+    says; of a PUT, what the client must send. `filename` (GET only): the answer is a download
+    of that name.
+    """
+
+    method: Literal["GET", "PUT"]
+    content_type: str | None
+    filename: str | None
+
+
 class NotebookInfo(TypedDict):
     """One notebook of `list_notebooks`; `size` in bytes, `last_modified` aware UTC."""
 
@@ -112,6 +125,18 @@ class Capabilities:
     conditional_copy: bool = True
     multipart: bool = True
     presigned_urls: bool = False
+    presigned_put_headers: tuple[tuple[str, str], ...] = ()
+    """Header names and values that a client must send to a presigned URL for PUT."""
+    presigned_content_type: bool = True
+    """Whether a presigned URL for PUT can demand a content type."""
+    max_link_seconds: int = 7 * 24 * 3600
+    """How long a presigned URL may live."""
+    atomic_move: bool = False
+    """Whether `move` is one step of the store's, with one request."""
+    replaceable_parts: bool = True
+    """Whether a part of a multipart upload that was sent can be sent again with other bytes.
+
+    Where not (parts are a stream), that is a `NotSupportedError`; the same bytes are fine."""
     user_metadata: bool = True
     """Metadata and content type given to `put` are kept, so `mtime` and `sha256` survive.
 

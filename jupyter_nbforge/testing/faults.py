@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..storage.base import BaseStorageService, MultipartUpload
 from ..storage.errors import StorageError, UnavailableError
 from ..storage.types import (
     ByteRange,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
@@ -23,6 +24,9 @@ from ..storage.types import (
 )
 from ..storage.wrappers.base import WrapperStorage
 from ..storage.wrappers.upload import WrapperUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -193,6 +197,13 @@ class CalledStorage(WrapperStorage):
             ),
         )
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        return await self.call(
+            "move", target, lambda: self.inner.move(source, target, condition=condition)
+        )
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -210,12 +221,12 @@ class CalledStorage(WrapperStorage):
         return _CalledUpload(self, upload)
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         return await self.call(
             "get_presigned_url",
             path,
-            lambda: self.inner.get_presigned_url(path, expires_in, method=method),
+            lambda: self.inner.get_presigned_url(path, expires_in, **options),
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 
 from ..storage.base import BaseStorageService
-from ..storage.types import ListPage, ObjectMeta
+from ..storage.types import Capabilities, ListPage, ObjectMeta
 
 T = TypeVar("T")
 AnyTest = TypeVar("AnyTest", bound=Callable[..., Any])
@@ -29,6 +29,9 @@ class StorageSuite:
     unprovable: ClassVar[Mapping[str, str]] = {}
     """As `known_weaknesses`, for a test whose outcome is up to chance there: it is not run."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    """What the storage says of itself; rules that are for other storages are not collected."""
+
     many: ClassVar[int] = 2500
     """Objects of the longest listing; more than a page of the store."""
 
@@ -37,9 +40,18 @@ class StorageSuite:
         for name, test in list(vars(cls).items()):
             if name.startswith("test_") and iscoroutinefunction(test):
                 setattr(cls, name, _on_a_loop(test))
+        for name in [name for name in dir(cls) if name.startswith("test_")]:
+            # pytest collects no test that is None; a child may have what its parent lacks.
+            rule = next(filter(None, (vars(base).get(name) for base in cls.__mro__)), None)
+            setattr(cls, name, rule if _is_for(rule, cls.capabilities) else None)
         for name in (*cls.known_weaknesses, *cls.unprovable):
             if not hasattr(cls, name.partition("[")[0]):
                 raise TypeError(f"{cls.__name__}: {name!r} names no test")
+
+    def test_the_capabilities_are_those_declared(self, storage: BaseStorageService) -> None:
+        declared, found = asdict(self.capabilities), asdict(storage.capabilities)
+        flags = [name for name, value in declared.items() if isinstance(value, bool)]
+        assert {name: found[name] for name in flags} == {name: declared[name] for name in flags}
 
     @pytest.fixture
     def storage(self) -> BaseStorageService:
@@ -56,16 +68,17 @@ class StorageSuite:
                 pytest.xfail(self.unprovable[name])
 
 
+def _is_for(rule: Callable[..., Any] | None, capabilities: Capabilities) -> bool:
+    wanted: Mapping[str, bool] = getattr(rule, _REQUIRED, {})
+    return all(getattr(capabilities, name) is value for name, value in wanted.items())
+
+
 def _on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """`test` as a plain function; the storage is used and closed within one event loop."""
 
     # pytest reads the names of the fixtures through `wraps`.
     @functools.wraps(test)
     def run(self: StorageSuite, storage: BaseStorageService, **fixtures: Any) -> None:
-        for name, wanted in getattr(test, _REQUIRED, {}).items():
-            if getattr(storage.capabilities, name) is not wanted:
-                pytest.skip(f"for storages with {name}={wanted}")
-
         async def use_and_close() -> None:
             try:
                 await test(self, storage, **fixtures)

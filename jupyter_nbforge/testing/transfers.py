@@ -28,12 +28,15 @@ def parts_of(storage: BaseStorageService) -> list[bytes]:
     return [b"1" * size, b"2" * (size + 1), b"3"]
 
 
-def _fetch(url: str, data: bytes | None = None) -> bytes:
+def _fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[bytes, dict[str, str]]:
+    """The body and, by their lower-case names, the headers of the answer to a plain request."""
     request = urllib.request.Request(url, data=data, method="GET" if data is None else "PUT")
     # Given explicitly because urllib names another type for a body.
-    request.add_unredirected_header("Content-Type", "")
+    for name, value in {"Content-Type": "", **headers}.items():
+        request.add_unredirected_header(name.capitalize(), value)
     with urllib.request.urlopen(request, timeout=30) as response:
-        return bytes(response.read())
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return bytes(response.read()), found
 
 
 class TransferRules(StorageSuite):
@@ -116,6 +119,63 @@ class TransferRules(StorageSuite):
         await storage.copy("a", "b", source_version=now.version, condition=IfAbsent())
         assert await read(storage, "b") == b"2"
 
+    async def test_a_move_leaves_the_object_under_its_new_path_only(
+        self, storage: BaseStorageService
+    ) -> None:
+        source = await storage.put("a", b"bytes", metadata=stamp(b"bytes", MOMENT))
+        moved = await storage.move(source, "b/c")
+        head = await storage.head("b/c")
+        assert (moved.path, moved.size, moved.version) == ("b/c", 5, head.version)
+        assert head.last_modified == source.last_modified
+        assert head.content_hash == source.content_hash
+        assert await read(storage, "b/c") == b"bytes"
+        found = await listing(storage.list_pages("", delimiter=None))
+        assert found.files == ["b/c"]
+
+    @requires(conditional_delete=True)
+    async def test_a_move_takes_only_the_version_asked_for(
+        self, storage: BaseStorageService
+    ) -> None:
+        old = await storage.put("a", b"1")
+        await storage.put("a", b"2")
+        with pytest.raises(PreconditionError):
+            await storage.move(old, "b")
+        assert (await listing(storage.list_pages(""))).paths == ["a"]
+        assert await read(storage, "a") == b"2"
+
+    @requires(conditional_delete=True)
+    async def test_move_if_absent_refuses_an_existing_target(
+        self, storage: BaseStorageService
+    ) -> None:
+        source = await storage.put("a", b"source")
+        await storage.put("b", b"target")
+        with pytest.raises(AlreadyExistsError):
+            await storage.move(source, "b", condition=IfAbsent())
+        assert (await read(storage, "a"), await read(storage, "b")) == (b"source", b"target")
+        await storage.move(source, "c", condition=IfAbsent())
+        assert sorted((await listing(storage.list_pages(""))).paths) == ["b", "c"]
+
+    @requires(conditional_delete=True)
+    async def test_a_move_of_a_missing_source_is_not_found(
+        self, storage: BaseStorageService
+    ) -> None:
+        gone = await storage.put("a", b"1")
+        await storage.delete("a")
+        await storage.put("b", b"kept")
+        with pytest.raises((NotFoundError, PreconditionError)):
+            await storage.move(gone, "b")
+        assert await read(storage, "b") == b"kept"
+
+    @requires(conditional_delete=True, atomic_move=True)
+    async def test_of_concurrent_moves_of_one_object_one_wins(
+        self, storage: BaseStorageService
+    ) -> None:
+        source = await storage.put("a", b"1")
+        won, lost = await race(storage.move(source, f"b{number}") for number in range(8))
+        assert {type(error) for error in lost} <= {NotFoundError, PreconditionError}
+        assert (await listing(storage.list_pages(""))).paths == [meta.path for meta in won]
+        assert len(won) == 1
+
     @requires(conditional_copy=True)
     async def test_of_concurrent_copies_to_one_target_one_wins(
         self, storage: BaseStorageService
@@ -163,6 +223,28 @@ class TransferRules(StorageSuite):
         assert await read(storage, "up/loaded") == b"".join(parts)
 
     @requires(multipart=True)
+    async def test_the_same_part_can_be_sent_again(self, storage: BaseStorageService) -> None:
+        parts = parts_of(storage)
+        async with await storage.create_multipart_upload("a") as upload:
+            for number in (1, 1, 2, 1, 2, 3, 3):
+                await upload.upload_part(number, parts[number - 1])
+            await upload.complete()
+        assert await read(storage, "a") == b"".join(parts)
+
+    @requires(multipart=True, replaceable_parts=False)
+    async def test_another_part_in_place_of_one_that_was_sent_is_refused(
+        self, storage: BaseStorageService
+    ) -> None:
+        parts = parts_of(storage)
+        async with await storage.create_multipart_upload("a") as upload:
+            for number, part in enumerate(parts, start=1):
+                await upload.upload_part(number, part)
+            with pytest.raises(NotSupportedError):
+                await upload.upload_part(1, parts[1])
+            await upload.complete()
+        assert await read(storage, "a") == b"".join(parts)
+
+    @requires(multipart=True, replaceable_parts=True)
     async def test_a_part_can_be_sent_again(self, storage: BaseStorageService) -> None:
         parts = parts_of(storage)
         async with await storage.create_multipart_upload("a") as upload:
@@ -263,10 +345,49 @@ class TransferRules(StorageSuite):
     async def test_a_presigned_url_serves_anybody(self, storage: BaseStorageService) -> None:
         await storage.put("a b/é+%.bin", b"shared")
         url = await storage.get_presigned_url("a b/é+%.bin", 60)
-        assert await asyncio.to_thread(_fetch, url) == b"shared"
+        assert (await asyncio.to_thread(_fetch, url))[0] == b"shared"
+
+    @requires(presigned_urls=True)
+    async def test_a_presigned_url_lets_anybody_write(self, storage: BaseStorageService) -> None:
         url = await storage.get_presigned_url("new", 60, method="PUT")
-        await asyncio.to_thread(_fetch, url, b"sent")
+        headers = dict(storage.capabilities.presigned_put_headers)
+        await asyncio.to_thread(_fetch, url, b"sent", **headers)
         assert await read(storage, "new") == b"sent"
+
+    @requires(presigned_urls=True)
+    async def test_a_link_for_reading_binds_content_type_and_file_name(
+        self, storage: BaseStorageService
+    ) -> None:
+        await storage.put("a", b"shared", content_type="text/plain")
+        url = await storage.get_presigned_url(
+            "a", 60, content_type="text/x-forge", filename='é "q" %.txt'
+        )
+        body, headers = await asyncio.to_thread(_fetch, url)
+        assert (body, headers["content-type"]) == (b"shared", "text/x-forge")
+        disposition = headers["content-disposition"]
+        assert disposition.startswith("attachment")
+        assert disposition.endswith("filename*=UTF-8''%C3%A9%20%22q%22%20%25.txt")
+
+    @requires(presigned_urls=True, presigned_content_type=True)
+    async def test_a_link_for_writing_binds_the_content_type(
+        self, storage: BaseStorageService
+    ) -> None:
+        url = await storage.get_presigned_url("a", 60, method="PUT", content_type="text/x-forge")
+        headers = dict(storage.capabilities.presigned_put_headers)
+        headers["Content-Type"] = "text/x-forge"
+        await asyncio.to_thread(_fetch, url, b"sent", **headers)
+        assert (await storage.head("a")).content_type == "text/x-forge"
+
+    @requires(presigned_urls=True)
+    async def test_what_a_link_cannot_bind_is_refused(self, storage: BaseStorageService) -> None:
+        with pytest.raises(NotSupportedError):
+            await storage.get_presigned_url("a", method="PUT", filename="b")
+        if not storage.capabilities.presigned_content_type:
+            with pytest.raises(NotSupportedError):
+                await storage.get_presigned_url("a", method="PUT", content_type="text/plain")
+        for expires_in in (0, -1, storage.capabilities.max_link_seconds + 1):
+            with pytest.raises(NotSupportedError):
+                await storage.get_presigned_url("a", expires_in)
 
     @requires(presigned_urls=False)
     async def test_a_presigned_url_is_refused(self, storage: BaseStorageService) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +16,19 @@ from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.types import (
     Capabilities,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     WriteCondition,
 )
 from jupyter_nbforge.storage.wrappers.base import WrapperStorage
 from jupyter_nbforge.testing.conformance import StorageConformance
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+DISK = Capabilities(user_metadata=False, file_beside_folder=False)
 
 
 class TestMemory(StorageConformance):
@@ -31,6 +38,8 @@ class TestMemory(StorageConformance):
 
 
 class TestLocal(StorageConformance):
+    capabilities = DISK
+
     @pytest.fixture
     def storage(self, tmp_path: Path) -> LocalStorage:
         return LocalStorage(root=str(tmp_path))
@@ -38,6 +47,8 @@ class TestLocal(StorageConformance):
 
 class TestLocalStack(StorageConformance):
     """Prefix, short memory and the others meet markers that nobody made."""
+
+    capabilities = DISK
 
     @pytest.fixture
     def storage(self, tmp_path: Path) -> BaseStorageService:
@@ -50,19 +61,22 @@ class TestWrapper(StorageConformance):
         return WrapperStorage(MemoryStorage())
 
 
+BARE = Capabilities(
+    conditional_put=False,
+    conditional_delete=False,
+    conditional_copy=False,
+    multipart=False,
+    user_metadata=False,
+    ordered_listing=False,
+)
+
+
 class BareStorage(WrapperStorage):
     """A store that can do nothing that is optional: what it lacks must be refused."""
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            conditional_put=False,
-            conditional_delete=False,
-            conditional_copy=False,
-            multipart=False,
-            user_metadata=False,
-            ordered_listing=False,
-        )
+        return BARE
 
     async def put(
         self,
@@ -101,7 +115,7 @@ class BareStorage(WrapperStorage):
         raise NotSupportedError("This storage has no uploads in parts.", path=path)
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         raise NotSupportedError("This storage has no presigned URLs.", path=path)
 
@@ -112,6 +126,8 @@ def _refuse(asked: bool) -> None:
 
 
 class TestBare(StorageConformance):
+    capabilities = BARE
+
     @pytest.fixture
     def storage(self) -> BaseStorageService:
         return BareStorage(MemoryStorage())

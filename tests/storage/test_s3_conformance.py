@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from jupyter_nbforge.storage.s3 import S3Storage
+from jupyter_nbforge.storage.types import Capabilities
 from jupyter_nbforge.testing.conformance import StorageConformance
 from jupyter_nbforge.testing.servers import MotoServer, SeaweedServer
 
@@ -24,6 +25,7 @@ SAME_BYTES = (
 
 
 class TestMoto(StorageConformance):
+    capabilities = Capabilities(conditional_copy=False, presigned_urls=True)
     many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
@@ -39,6 +41,7 @@ class TestMoto(StorageConformance):
 
 
 class TestSeaweed(StorageConformance):
+    capabilities = Capabilities(ordered_listing=False, presigned_urls=True)
     many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,

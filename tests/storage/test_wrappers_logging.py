@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jupyter_nbforge.storage import (
     IfAbsent,
     IfMatch,
+    LinkOptions,
     NotFoundError,
     PermissionDeniedError,
     StorageError,
@@ -24,12 +25,15 @@ from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .helpers import listing, put_all, read
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 LOG = logging.getLogger("test_logging")
 
 
 class Signing(MemoryStorage):
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         return f"https://store/{path}?Signature=sesame"
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
 from ..types import (
     ByteRange,
     Capabilities,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
     Version,
     WriteCondition,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class WrapperStorage(BaseStorageService):
@@ -94,6 +98,11 @@ class WrapperStorage(BaseStorageService):
             source, target, condition=condition, source_version=source_version
         )
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        return await self.inner.move(source, target, condition=condition)
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -106,9 +115,9 @@ class WrapperStorage(BaseStorageService):
         )
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
-        return await self.inner.get_presigned_url(path, expires_in, method=method)
+        return await self.inner.get_presigned_url(path, expires_in, **options)
 
     async def aclose(self) -> None:
         await self.inner.aclose()

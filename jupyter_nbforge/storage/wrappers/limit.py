@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from traitlets import Int
@@ -14,6 +14,7 @@ from ..base import BaseStorageService, MultipartUpload
 from ..types import (
     ByteRange,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
@@ -22,6 +23,9 @@ from ..types import (
 )
 from .base import WrapperStorage
 from .upload import WrapperUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class LimitStorage(WrapperStorage):
@@ -131,6 +135,12 @@ class LimitStorage(WrapperStorage):
                 source, target, condition=condition, source_version=source_version
             )
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        async with self.place():
+            return await self.inner.move(source, target, condition=condition)
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -145,10 +155,10 @@ class LimitStorage(WrapperStorage):
         return _LimitedUpload(self, upload)
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         async with self.place():
-            return await self.inner.get_presigned_url(path, expires_in, method=method)
+            return await self.inner.get_presigned_url(path, expires_in, **options)
 
 
 class _Limit:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ..base import MultipartUpload
 from ..errors import (
@@ -21,6 +21,7 @@ from ..errors import (
 from ..types import (
     ByteRange,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
@@ -29,6 +30,9 @@ from ..types import (
 )
 from .base import WrapperStorage
 from .upload import WrapperUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _EXPECTED = (AlreadyExistsError, NotFoundError, NotModifiedError, PreconditionError)
 
@@ -140,6 +144,14 @@ class LoggingStorage(WrapperStorage):
             noted.size = meta.size
         return meta
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        with self.operation("move", target, detail=f"from {source.path!r}") as noted:
+            meta = await self.inner.move(source, target, condition=condition)
+            noted.size = meta.size
+        return meta
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -154,10 +166,12 @@ class LoggingStorage(WrapperStorage):
         return _LoggedUpload(self, upload)
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
-        with self.operation("get_presigned_url", path, detail=f"for {method}"):
-            return await self.inner.get_presigned_url(path, expires_in, method=method)
+        with self.operation(
+            "get_presigned_url", path, detail=f"for {options.get('method', 'GET')}"
+        ):
+            return await self.inner.get_presigned_url(path, expires_in, **options)
 
     @contextlib.contextmanager
     def operation(

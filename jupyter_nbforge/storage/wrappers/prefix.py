@@ -7,7 +7,7 @@ import dataclasses
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Unicode
 
@@ -18,6 +18,7 @@ from ..types import (
     ByteRange,
     Capabilities,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
@@ -26,6 +27,9 @@ from ..types import (
 )
 from .base import WrapperStorage
 from .upload import WrapperUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class PrefixStorage(WrapperStorage):
@@ -184,6 +188,14 @@ class PrefixStorage(WrapperStorage):
             )
             return self._meta(meta)
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        key, target_key = self._key(source.path), self._key(target)
+        with self._named_as_given(source.path, target):
+            moved = await self.inner.move(_renamed(source, key), target_key, condition=condition)
+            return self._meta(moved)
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -199,11 +211,11 @@ class PrefixStorage(WrapperStorage):
         return _PrefixUpload(self, upload, path)
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         key = self._key(path)
         with self._named_as_given(path):
-            return await self.inner.get_presigned_url(key, expires_in, method=method)
+            return await self.inner.get_presigned_url(key, expires_in, **options)
 
     def recall(self, path: str) -> Recalled:
         if invalid_reason(path) is not None:

@@ -98,6 +98,25 @@ async def copied(
     return meta if same else None
 
 
+async def moved(storage: BaseStorageService, source: ObjectMeta, target: str) -> ObjectMeta | None:
+    """The metadata of `target` if `source` has gone and `target` is what it was, else None.
+
+    Only metadata that moves along (our time and hash) can tell, for the source is no more.
+    """
+    try:
+        await storage.head(source.path)
+    except NotFoundError:
+        pass
+    else:
+        return None
+    try:
+        meta = await storage.head(target)
+    except NotFoundError:
+        return None
+    same = meta.size == source.size and meta.last_modified == source.last_modified
+    return meta if same and _is_same_hash(source.content_hash, meta.content_hash) else None
+
+
 def _is_same_hash(one: ContentHash | None, other: ContentHash | None) -> bool | None:
     if one is None or other is None or one.algorithm != other.algorithm:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from traitlets import Float, Int
 
@@ -18,6 +18,7 @@ from ..errors import (
 from ..types import (
     ByteRange,
     IfMatch,
+    LinkOptions,
     ListPage,
     ObjectMeta,
     ObjectReader,
@@ -26,9 +27,12 @@ from ..types import (
 )
 from .attempts import Attempts
 from .base import WrapperStorage
-from .recognise import Sent, copied
+from .recognise import Sent, copied, moved
 from .resume import ResumingBody, ResumingListing
 from .upload import WrapperUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -228,6 +232,18 @@ class RetryStorage(WrapperStorage):
 
         return await _run_or_recognise(self._in_store_attempts("copy", target), write, find)
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        async def write() -> ObjectMeta:
+            return await self.inner.move(source, target, condition=condition)
+
+        async def find() -> ObjectMeta | None:
+            return await moved(self.inner, source, target)
+
+        attempts = self._in_store_attempts("move", target)
+        return await _run_or_recognise(attempts, write, find, missing_too=True)
+
     async def create_multipart_upload(
         self,
         path: str,
@@ -244,12 +260,10 @@ class RetryStorage(WrapperStorage):
         return _RetriedUpload(self, upload, self._sent(metadata))
 
     async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, *, method: Literal["GET", "PUT"] = "GET"
+        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         attempts = self._attempts("get_presigned_url", path)
-        return await attempts.run(
-            lambda: self.inner.get_presigned_url(path, expires_in, method=method)
-        )
+        return await attempts.run(lambda: self.inner.get_presigned_url(path, expires_in, **options))
 
 
 @asynccontextmanager

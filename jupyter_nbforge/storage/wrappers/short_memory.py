@@ -165,6 +165,17 @@ class ShortMemoryStorage(WrapperStorage):
             written(target, copied or answer, serves_head=copied is not None)
         return copied or answer
 
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        known = Fact(source, self._clock(), full=source.content_hash is not None)
+        with self._writing(source.path, target) as written:
+            answer = await self.inner.move(source, target, condition=condition)
+            written(source.path, False)
+            moved = known.as_copy(answer, source.version)
+            written(target, moved or answer, serves_head=moved is not None)
+        return moved or answer
+
     async def create_multipart_upload(
         self,
         path: str,

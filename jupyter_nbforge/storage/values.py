@@ -1,0 +1,68 @@
+"""Values that the cloud providers have in common on their way to a store and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from cachetools import LRUCache
+
+from .errors import NotSupportedError
+from .types import ByteRange, Capabilities, LinkOptions, ObjectMeta, Version
+
+_REMEMBERED_SIZES = 10_000
+
+
+class KnownSizes:
+    """The sizes of the versions seen last: the answer to a copy has no size."""
+
+    def __init__(self) -> None:
+        self._sizes: LRUCache[str, tuple[Version, int]] = LRUCache(_REMEMBERED_SIZES)
+
+    def note(self, meta: ObjectMeta) -> None:
+        """Remember the size of this version."""
+        self._sizes[meta.path] = (meta.version, meta.size)
+
+    def size_of(self, path: str, *versions: Version | None) -> int | None:
+        """The size of `path`, if what was seen last is one of `versions`; else None."""
+        version, size = self._sizes.get(path, (None, 0))
+        return size if version is not None and version in versions else None
+
+
+def range_header(byte_range: ByteRange) -> str:
+    """The value of a Range header (RFC 9110, section 14.2)."""
+    last = "" if byte_range.stop is None else byte_range.stop - 1
+    return f"bytes={byte_range.start}-{last}"
+
+
+async def no_chunks() -> AsyncIterator[bytes]:
+    """The body of a range beyond the end."""
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
+
+
+def content_disposition(filename: str) -> str:
+    """The header that makes a download of that name (RFC 6266), in any script."""
+    fallback = "".join(
+        character if character.isascii() and character.isprintable() else "_"
+        for character in filename
+    )
+    escaped = fallback.replace("\\", "\\\\").replace('"', '\\"')
+    # quote leaves alone only what the grammar of an extended value (RFC 8187) allows.
+    return f"attachment; filename=\"{escaped}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def check_link(
+    path: str, expires_in: float, options: LinkOptions, capabilities: Capabilities
+) -> None:
+    """`NotSupportedError` if a presigned URL cannot be had for so long or with these options."""
+    days = capabilities.max_link_seconds / 86400
+    if not 0 < expires_in <= capabilities.max_link_seconds:
+        raise NotSupportedError(f"A presigned URL lives at most {days:g} days.", path=path)
+    if options.get("method") != "PUT":
+        return
+    if options.get("filename"):
+        raise NotSupportedError("A link for writing has no name for a download.", path=path)
+    if options.get("content_type") and not capabilities.presigned_content_type:
+        raise NotSupportedError("This store's links for writing bind no content type.", path=path)
