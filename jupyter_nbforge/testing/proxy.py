@@ -20,7 +20,7 @@ from yarl import URL
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-_CHUNK_SIZE = 256 * 1024
+CHUNK_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,17 @@ class S3Proxy:
         async with self._session.request(
             request.method,
             target,
-            headers=_passed(request.headers),
+            headers=passed_headers(request.headers),
             data=request.content if request.can_read_body else None,
             allow_redirects=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
         ) as answer:
-            response = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))
+            response = web.StreamResponse(
+                status=answer.status, headers=passed_headers(answer.headers)
+            )
             await response.prepare(request)
             if request.method != "HEAD":
-                async for chunk in answer.content.iter_chunked(_CHUNK_SIZE):
+                async for chunk in answer.content.iter_chunked(CHUNK_SIZE):
                     await response.write(chunk)
             await response.write_eof()
             return response
@@ -110,5 +112,6 @@ def operation_of(request: web.Request) -> str:
     return method
 
 
-def _passed(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
+def passed_headers(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
+    """Those that are about the message, not about the connection that it came by."""
     return [(name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP]
