@@ -45,8 +45,12 @@ class Checkpoint:
 
     id: str
     last_modified: datetime
-    version: Version
+    meta: ObjectMeta
     made_from: Version | None = None
+
+    @property
+    def version(self) -> Version:
+        return self.meta.version
 
     @property
     def slot(self) -> int:
@@ -69,7 +73,7 @@ def _from_object(meta: ObjectMeta) -> Checkpoint | None:
     moment = meta.last_modified
     if match["time"]:
         moment = EPOCH + timedelta(milliseconds=int(match["time"]))
-    return Checkpoint(match[0], moment, meta.version)
+    return Checkpoint(match[0], moment, meta)
 
 
 def _with_time(checkpoint: Checkpoint) -> str:
@@ -172,8 +176,9 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def rename_all_checkpoints(self, old_path: str, new_path: str) -> None:
         """Move all checkpoints of one file to another."""
         with http_errors():
-            moved = await self.copy_all(api_path(old_path), api_path(new_path))
-            await self._storage.delete_many(moved)
+            await self._storage.delete_many(
+                await self.bring_all(api_path(old_path), api_path(new_path))
+            )
 
     async def delete_all_checkpoints(self, path: str) -> None:
         """Delete all checkpoints of a file."""
@@ -196,17 +201,26 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         if not known:
             self._just_made[path] = await self._create(path, version)
 
-    async def copy_all(self, old_path: str, new_path: str) -> list[str]:
-        """Copy a file's checkpoints to another; returns the objects that a move deletes."""
+    async def bring_all(self, old_path: str, new_path: str) -> list[str]:
+        """Give a file's checkpoints to another; returns the objects left to be deleted.
+
+        Where the store moves in one step, none is left.
+        """
         known = self._known.get(old_path)
         if known is None:
             known = await self._list(old_path)
-        pairs = [
-            (self._key(one.id, old_path), self._key(_with_time(one), new_path)) for one in known
-        ]
-        await asyncio.gather(*(self._storage.copy(source, target) for source, target in pairs))
+        atomic = self._storage.capabilities.atomic_move
+
+        async def bring(one: Checkpoint) -> None:
+            target = self._key(_with_time(one), new_path)
+            if atomic:
+                await self._storage.move(one.meta, target)
+            else:
+                await self._storage.copy(one.meta.path, target)
+
+        await asyncio.gather(*map(bring, known))
         self._forget(old_path, new_path)
-        return [source for source, _ in pairs]
+        return [] if atomic else [one.meta.path for one in known]
 
     def none_yet(self, path: str) -> None:
         """Remember that a file which we have just created has no checkpoint."""
@@ -269,7 +283,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         )
         if replaced is not None and replaced.id != new_id:
             await self._storage.delete(self._key(replaced.id, path))
-        made = Checkpoint(new_id, meta.last_modified, meta.version, version)
+        made = Checkpoint(new_id, meta.last_modified, meta, version)
         self._known[path] = (*(one for one in known if one is not replaced), made)
         return made
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
+from ..storage.base import BaseStorageService
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError
 from ..storage.paths import as_prefix, check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta
@@ -53,15 +54,16 @@ async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> No
 
 
 async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> None:
-    old = meta.path
+    old, storage = meta.path, manager.storage
     with manager.leaving(old):
         await _check_names(manager, old, new)
-        meta, moved = await _copy_current(manager, meta, new)
-        also: list[str] = []
+        meta, moved = await _bring_current(manager, meta, new)
+        left = [] if storage.capabilities.atomic_move else [old]
         if isinstance(manager.checkpoints, NBForgeCheckpoints):
-            also = await manager.checkpoints.copy_all(old, new)
+            left += await manager.checkpoints.bring_all(old, new)
         try:
-            await manager.storage.delete_many([old, *also], versions={old: meta.version})
+            if left:
+                await storage.delete_many(left, versions={old: meta.version})
         except PreconditionError:
             raise HTTPError(
                 409,
@@ -97,26 +99,28 @@ async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> N
         await folders.keep_parent(storage, old, manager.all_leaving)
 
 
-async def _copy_current(
+async def _bring_current(
     manager: NBForgeContentsManager, meta: ObjectMeta, new: str
 ) -> tuple[ObjectMeta, ObjectMeta]:
-    """Copy the source as it is now; returns its metadata and the copy's."""
+    """Move the source as it is now, or copy it where that takes two steps.
+
+    Returns its metadata and that of what is under the new name.
+    """
     try:
-        return meta, await _copy_version(manager, meta, new)
+        return meta, await _bring(manager.storage, meta, new)
     except PreconditionError:
         # Somebody has saved it since we last saw it: what is renamed is their version.
         meta = await manager.storage.head(meta.path)
-        return meta, await _copy_version(manager, meta, new)
+        return meta, await _bring(manager.storage, meta, new)
 
 
-async def _copy_version(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> ObjectMeta:
+async def _bring(storage: BaseStorageService, meta: ObjectMeta, new: str) -> ObjectMeta:
     try:
-        copied: ObjectMeta = await manager.storage.copy(
-            meta.path, new, condition=IfAbsent(), source_version=meta.version
-        )
+        if storage.capabilities.atomic_move:
+            return await storage.move(meta, new, condition=IfAbsent())
+        return await storage.copy(meta.path, new, condition=IfAbsent(), source_version=meta.version)
     except AlreadyExistsError:
         raise HTTPError(409, f"File already exists: {new}") from None
-    return copied
 
 
 async def _rename_folder(manager: NBForgeContentsManager, old: str, new: str) -> None:

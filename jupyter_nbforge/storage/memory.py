@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import SplitResult
 
-from traitlets import Int
+from traitlets import Bool, Int
 
 from .base import BaseStorageService, MultipartUpload
 from .errors import (
@@ -49,6 +49,9 @@ class MemoryStorage(BaseStorageService):
     schemes = ("memory",)
 
     page_size = Int(1000, min=1, config=True, help="Entries per page of a listing.")
+    atomic_move = Bool(
+        False, help="Whether a move is one step, as on Google's store, and not a copy and a delete."
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,7 +68,7 @@ class MemoryStorage(BaseStorageService):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities()
+        return Capabilities(atomic_move=self.atomic_move)
 
     def _find(self, path: str) -> _Stored:
         check_path(path)
@@ -192,6 +195,19 @@ class MemoryStorage(BaseStorageService):
         meta = replace(stored.meta, path=target, version=self._next_version())
         self._objects[target] = _Stored(meta, stored.data)
         return meta
+
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        if not self.atomic_move:
+            return await super().move(source, target, condition=condition)
+        # Nothing here gives way to another task.
+        moved = await self.copy(
+            source.path, target, condition=condition, source_version=source.version
+        )
+        if source.path != target:
+            del self._objects[source.path]
+        return moved
 
     async def create_multipart_upload(
         self,

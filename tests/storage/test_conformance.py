@@ -37,6 +37,14 @@ class TestMemory(StorageConformance):
         return MemoryStorage()
 
 
+class TestMemoryThatMoves(StorageConformance):
+    capabilities = Capabilities(atomic_move=True)
+
+    @pytest.fixture
+    def storage(self) -> MemoryStorage:
+        return MemoryStorage(atomic_move=True)
+
+
 class TestLocal(StorageConformance):
     capabilities = DISK
 

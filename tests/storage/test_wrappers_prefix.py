@@ -59,7 +59,8 @@ async def test_every_operation_stays_within_the_prefix() -> None:
     storage = PrefixStorage(store, "team/alice")
     await put_all(store, ["team/alice2/x", "team/x", "x"])
     await storage.put("x", b"mine")
-    await storage.copy("x", "y")
+    await storage.copy("x", "w")
+    await storage.move(await storage.head("w"), "y")
     async with await storage.create_multipart_upload("z") as upload:
         await upload.upload_part(1, b"part")
         await upload.complete()
@@ -90,6 +91,10 @@ async def test_an_invalid_path_is_refused_before_anything_is_sent(path: str) -> 
         await storage.copy(path, "target")
     with pytest.raises(InvalidPathError):
         await storage.copy("source", path)
+    with pytest.raises(InvalidPathError):
+        await storage.move(replace(await MemoryStorage().put("s", b""), path=path), "target")
+    with pytest.raises(InvalidPathError):
+        await storage.move(await MemoryStorage().put("source", b""), path)
     with pytest.raises(InvalidPathError):
         await storage.create_multipart_upload(path)
     with pytest.raises(InvalidPathError):
