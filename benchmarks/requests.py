@@ -26,7 +26,7 @@ from typing import Any
 from aiobotocore.session import get_session
 from aiohttp import ClientSession
 
-from jupyter_nbforge.testing.proxy import S3Proxy
+from jupyter_nbforge.testing.proxy import CountingProxy
 from jupyter_nbforge.testing.servers import SeaweedServer
 
 BUCKET = "requests"
@@ -166,7 +166,7 @@ async def _opened_and_saved(client: Client, path: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def jupyter_server(proxy: S3Proxy, server: SeaweedServer) -> AsyncIterator[Client]:
+async def jupyter_server(proxy: CountingProxy, server: SeaweedServer) -> AsyncIterator[Client]:
     """A Jupyter server of its own process on the bucket behind the proxy."""
     token, port = secrets.token_hex(16), _free_port()
     with tempfile.TemporaryDirectory() as home:
@@ -276,7 +276,7 @@ async def main() -> int:
         server.create_bucket(BUCKET)
         await fill(server)
         async with (
-            S3Proxy(server.endpoint_url) as proxy,
+            CountingProxy(server.endpoint_url) as proxy,
             jupyter_server(proxy, server) as client,
         ):
             for gesture in gestures(client):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
+import shutil
+import ssl
+import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from .certificates import write_certificate
 from .nodejs import find_node, installed
-from .processes import ServerError, ServerProcess, free_port
+from .processes import NO_PROXY, ServerError, ServerProcess, free_port
 
 VERSION = "3.37.0"
 ACCOUNT_NAME = "devstoreaccount1"
@@ -30,7 +36,8 @@ class AzuriteServer(ServerProcess):
     """Azurite's blob service, in memory; `endpoint_url` ends in the account's name.
 
     The first start on a machine installs it with npm, from the network, into the user's
-    cache directory, or the one that NBFORGE_AZURITE_DIR names.
+    cache directory, or the one that NBFORGE_AZURITE_DIR names. With `oauth` it speaks TLS,
+    takes bearer tokens such as `token` makes, and clients verify it with `certificate`.
     """
 
     name = "azurite"
@@ -38,6 +45,36 @@ class AzuriteServer(ServerProcess):
 
     account_name = ACCOUNT_NAME
     account_key = ACCOUNT_KEY
+
+    def __init__(self, *, oauth: bool = False) -> None:
+        super().__init__()
+        self.oauth = oauth
+        self.certificate: Path | None = None
+        """The file of the certificate while the server runs with TLS, else None."""
+
+    def stop(self) -> None:
+        super().stop()
+        if self.certificate is not None:
+            shutil.rmtree(self.certificate.parent)
+            self.certificate = None
+
+    def token(self, *, expires_in: float = 3600.0, **claims: Any) -> str:
+        """A bearer token of no identity provider; the server reads it, but checks no signature.
+
+        `claims` go over its own; `expires_in` may be negative.
+        """
+        now = int(time.time())
+        known = {
+            "aud": "https://storage.azure.com",
+            "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+            "oid": "00000000-0000-0000-0000-000000000001",
+            "tid": "00000000-0000-0000-0000-000000000000",
+            "iat": now - 3600,
+            "nbf": now - 3600,
+            "exp": int(now + expires_in),
+        }
+        header = {"alg": "HS256", "typ": "JWT"}
+        return ".".join([_encoded(header), _encoded({**known, **claims}), "bm9uZQ"])
 
     def create_container(self, name: str) -> None:
         """Make a container; one that exists already is no error."""
@@ -57,12 +94,18 @@ class AzuriteServer(ServerProcess):
     def _prepare(self) -> tuple[Sequence[str], Path]:
         script = installed("azurite", VERSION, variable="NBFORGE_AZURITE_DIR")
         port = free_port()
-        self.endpoint_url = f"http://127.0.0.1:{port}/{self.account_name}"
+        scheme = "https" if self.oauth else "http"
+        self.endpoint_url = f"{scheme}://127.0.0.1:{port}/{self.account_name}"
         command = [*find_node().node, str(script / "dist" / "src" / "blob" / "main.js")]
         command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
         # Without the last flag an SDK that is newer than Azurite is refused.
         command += ["--silent", "--disableTelemetry", "--inMemoryPersistence"]
-        return [*command, "--skipApiVersionCheck"], self._temporary_log()
+        command += ["--skipApiVersionCheck"]
+        if self.oauth:
+            directory = Path(tempfile.mkdtemp(prefix="azurite-"))
+            self.certificate, key = write_certificate(directory)
+            command += ["--oauth", "basic", "--cert", str(self.certificate), "--key", str(key)]
+        return command, self._temporary_log()
 
     def _is_ready(self) -> bool:
         if not self._has_logged("successfully listens"):
@@ -93,4 +136,13 @@ class AzuriteServer(ServerProcess):
                 return error.code, error.read().decode(errors="replace")
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        if self.certificate is None:
+            return NO_PROXY
+        context = ssl.create_default_context(cafile=self.certificate)
+        secure = urllib.request.HTTPSHandler(context=context)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
+
+
+def _encoded(part: Mapping[str, Any]) -> str:
+    """A part of a JSON web token."""
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")

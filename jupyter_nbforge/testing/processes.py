@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +83,7 @@ class ServerProcess:
             return
         for attempt in range(1, _ATTEMPTS + 1):
             command, log = self._prepare()
-            self._process = _spawn(command, log, self._environment())
+            self._process = _spawn(command, log)
             try:
                 self._wait_until_ready(log)
             except _EndedEarlyError as error:
@@ -116,10 +116,6 @@ class ServerProcess:
     def _may_move(self) -> bool:
         """Whether other ports may be tried."""
         return True
-
-    def _environment(self) -> Mapping[str, str] | None:
-        """The environment of the child; None: that of this process."""
-        return None
 
     def _temporary_log(self) -> Path:
         """A file for the log that `stop` removes."""
@@ -182,9 +178,7 @@ def answer_of(url: str) -> bytes | None:
         return None
 
 
-def _spawn(
-    command: Sequence[str], log: Path, environment: Mapping[str, str] | None
-) -> subprocess.Popen[bytes]:
+def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start `command`, its output into `log`; it ends when this process does.
 
     A session of its own keeps Ctrl+C of the terminal from it: whoever started it stops it.
@@ -199,7 +193,6 @@ def _spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=environment,
         )
 
 

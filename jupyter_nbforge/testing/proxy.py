@@ -1,7 +1,8 @@
-"""A proxy before a real S3 server that tells what was asked of it, request by request.
+"""A proxy before a real object store that tells what was asked of it, request by request.
 
-It passes everything on unchanged, the Host header too, so that signatures stay valid. A
-delay may be put before each request, as a distant store has one.
+It passes everything on unchanged, the Host header too, so that signatures stay valid and a
+server that makes links of it leads its clients back here. A delay may be put before each
+request, as a distant store has one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from multidict import CIMultiDictProxy
 from typing_extensions import Self
 from yarl import URL
 
+from .operations import Protocol, operation_of
+
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -31,13 +34,17 @@ class Seen:
     path: str
 
 
-class S3Proxy:
-    """An async context manager; `endpoint_url` is what clients are given, `seen` what they sent."""
+class CountingProxy:
+    """An async context manager; `endpoint_url` is what clients are given, `seen` what they sent.
 
-    def __init__(self, target: str, *, delay: float = 0.0) -> None:
+    `target` is the address that they would be given otherwise, a path of its own included.
+    """
+
+    def __init__(self, target: str, protocol: Protocol = "s3", *, delay: float = 0.0) -> None:
         self.seen: list[Seen] = []
         self.delay = delay
         self.endpoint_url = ""
+        self.protocol = protocol
         self._target = URL(target)
 
     async def __aenter__(self) -> Self:
@@ -53,7 +60,7 @@ class S3Proxy:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.endpoint_url = f"http://{host}:{port}"
+        self.endpoint_url = f"http://{host}:{port}{self._target.raw_path.rstrip('/')}"
         return self
 
     async def __aexit__(
@@ -72,7 +79,7 @@ class S3Proxy:
         return counts
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append(Seen(operation_of(request), unquote(request.path)))
+        self.seen.append(Seen(operation_of(request, self.protocol), unquote(request.path)))
         if self.delay:
             await asyncio.sleep(self.delay)
         # The path goes on as it came, byte for byte: the signature is over just that.
@@ -94,22 +101,6 @@ class S3Proxy:
                     await response.write(chunk)
             await response.write_eof()
             return response
-
-
-def operation_of(request: web.Request) -> str:
-    """The S3 operation that a request is."""
-    query, method = request.query, request.method
-    if method == "GET" and request.path.strip("/").count("/") == 0:
-        return "LIST"
-    if method == "PUT" and "x-amz-copy-source" in request.headers:
-        return "COPY"
-    if method == "POST" and "delete" in query:
-        return "DELETE"
-    if "uploads" in query:
-        return "CREATE UPLOAD"
-    if "uploadId" in query:
-        return {"PUT": "PART", "POST": "COMPLETE", "DELETE": "ABORT"}.get(method, method)
-    return method
 
 
 def passed_headers(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
