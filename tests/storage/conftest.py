@@ -1,4 +1,4 @@
-"""Real S3 servers for the tests: one of each for a session (and for each xdist worker).
+"""Real servers for the tests: one of each for a session (and for each xdist worker).
 
 A server that cannot be started is a failure of every test that needs it, never a skip.
 """
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import pytest
 
 from jupyter_nbforge.storage.s3 import S3Storage
+from jupyter_nbforge.testing.azure_server import AzuriteServer
+from jupyter_nbforge.testing.gcs_server import FakeGCSServer
 from jupyter_nbforge.testing.servers import LocalServer, MotoServer, SeaweedServer
 
 _NUMBERS = itertools.count(1)
@@ -40,6 +42,18 @@ def moto_server() -> Iterator[MotoServer]:
 @pytest.fixture(scope="session")
 def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
     with SeaweedServer(tmp_path_factory.mktemp("seaweed"), keep=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[FakeGCSServer]:
+    with FakeGCSServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[AzuriteServer]:
+    with AzuriteServer() as server:
         yield server
 
 
