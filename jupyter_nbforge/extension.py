@@ -7,6 +7,7 @@ from tornado import httputil, web
 
 from .contents.errors import RETRY_AFTER
 from .contents.manager import NBForgeContentsManager
+from .handlers import ROUTES
 from .storage.errors import (
     ConfigurationError,
     PermissionDeniedError,
@@ -51,6 +52,7 @@ class NBForgeExtension(ExtensionApp):
         if manager is None or self.serverapp is None:
             return
         self.serverapp.web_app.add_transform(RetryAfter)
+        self.handlers.extend(ROUTES)
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
 

@@ -27,7 +27,8 @@ class ConfiguredContentsManager(AsyncContentsManager):
     storage_url = Unicode(
         "",
         config=True,
-        help="""Where the files are: s3://bucket/prefix, file:///directory or memory://.
+        help="""Where the files are: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix,
+        file:///directory or memory://.
         Options of the provider are traits of its class, e.g. c.S3Storage.endpoint_url.
         {username} and {NAME} stand for the JupyterHub user and for environment variables.
         Empty: the environment (STORAGE_PROVIDER, S3_BUCKET, ...), else the server's own
@@ -55,6 +56,19 @@ class ConfiguredContentsManager(AsyncContentsManager):
         min=1.0,
         config=True,
         help="An upload of which no chunk has come for so long is given up.",
+    )
+    max_link_lifetime = Float(
+        3600.0,
+        min=0.0,
+        config=True,
+        help="""Seconds that a link to a file may live. Whoever has the link can read the file
+        without a login until then. 0: no links.""",
+    )
+    upload_links = Bool(
+        False,
+        config=True,
+        help="""Whether links for writing are given too. Whoever has one can replace the file,
+        whatever is there, until it expires.""",
     )
     check_at_start = Bool(
         True,

@@ -48,7 +48,7 @@ from .types import (
     Version,
     WriteCondition,
 )
-from .values import KnownSizes, check_link, no_chunks, range_header
+from .values import KnownSizes, check_link, no_chunks, range_header, unlogged
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -382,7 +382,7 @@ class S3Storage(S3Options):
             raise NotSupportedError("A presigned URL needs credentials.", path=path)
         check_link(path, expires_in, options, self.capabilities)
         client = await self._connection.client()
-        with self._connection.call(path):
+        with self._connection.call(path), unlogged("botocore.auth"):
             return await client.generate_presigned_url(
                 "put_object" if options.get("method") == "PUT" else "get_object",
                 Params={"Bucket": self.bucket, "Key": path, **link_parameters(options)},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import quote
 
 from cachetools import LRUCache
@@ -11,6 +14,29 @@ from .errors import NotSupportedError
 from .types import ByteRange, Capabilities, LinkOptions, ObjectMeta, Version
 
 _REMEMBERED_SIZES = 10_000
+
+
+_unlogged: ContextVar[bool] = ContextVar("jupyter_nbforge_unlogged", default=False)
+
+
+@contextmanager
+def unlogged(*names: str) -> Iterator[None]:
+    """Keep what these loggers of an SDK say within out of every log, here and in no other task.
+
+    At DEBUG they tell the signature of a presigned URL.
+    """
+    for name in names:
+        # The same filter once more is not added again.
+        logging.getLogger(name).addFilter(_may_be_logged)
+    token = _unlogged.set(True)
+    try:
+        yield
+    finally:
+        _unlogged.reset(token)
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    return not _unlogged.get()
 
 
 class KnownSizes:

@@ -15,7 +15,10 @@ from tests.upstream.other_client import MemoryClient, S3Client, share_sdk_data
 
 from .api import Api, Store
 
-DEFAULT_STORES = ("memory", "seaweedfs")
+CLOUDS = ("seaweedfs",)
+"""A server for each cloud."""
+
+DEFAULT_STORES = ("memory", *CLOUDS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
