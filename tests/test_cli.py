@@ -68,6 +68,35 @@ def test_lab_refuses_what_is_no_url(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'bucket' is not a storage URL" in refusal(capsys, "lab", "bucket")
 
 
+def test_lab_without_a_url_and_without_an_environment_says_what_to_give(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STORAGE_PROVIDER", raising=False)
+    line = refusal(capsys, "lab", "--no-browser")
+    assert "No storage is configured" in line
+    assert "STORAGE_PROVIDER" in line
+
+
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_lab_without_a_url_looks_at_what_is_configured(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    s3: SeaweedServer,
+    by_environment: bool,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.endpoint_url)
+    monkeypatch.setenv("S3_REGION", s3.region)
+    arguments = ["--no-browser"]
+    if by_environment:
+        monkeypatch.setenv("STORAGE_PROVIDER", "s3")
+        monkeypatch.setenv("S3_BUCKET", "absent")
+    else:
+        arguments.append("--NBForgeContentsManager.storage_url=s3://absent")
+    assert "The bucket 'absent' does not exist" in refusal(capsys, "lab", *arguments)
+
+
 def test_lab_refuses_an_unknown_provider_and_names_the_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

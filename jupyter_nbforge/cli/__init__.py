@@ -17,6 +17,8 @@ INTERRUPTED = 130
 _LAB = """\
 Open JupyterLab on a storage URL, with everything configured. The storage is looked at
 first: a wrong bucket, key or endpoint is told in one sentence and nothing is started.
+Without a URL the configuration says where it is, or the environment: STORAGE_PROVIDER
+(s3, gcs, azure) with S3_BUCKET, GCS_BUCKET or AZURE_CONTAINER.
 
 Anything after the URL goes to JupyterLab as it is, for example --no-browser, --port=8889
 or --S3Storage.endpoint_url=https://minio.example.org
@@ -40,9 +42,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"jupyter_nbforge {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     lab = _subcommand(commands, "lab", "open JupyterLab on a storage URL", _LAB)
-    lab.usage = "jupyter nbforge lab URL [JupyterLab options]"
+    lab.usage = "jupyter nbforge lab [URL] [JupyterLab options]"
     lab.add_argument(
-        "url", metavar="URL", help="for example s3://bucket/prefix, file:///directory, memory://"
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="for example s3://bucket/prefix, gs://bucket, az://container, file:///directory",
     )
     demo = _subcommand(commands, "demo", "open JupyterLab on a small S3 server of its own", _DEMO)
     demo.usage = "jupyter nbforge demo [--dir DIR] [JupyterLab options]"

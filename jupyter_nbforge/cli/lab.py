@@ -20,17 +20,18 @@ from .errors import CommandError, require
 
 MANAGER = "jupyter_nbforge.NBForgeContentsManager"
 _SINGLE = re.compile(
-    r"--(?:(?:S3Storage|NBForgeContentsManager)\.\w+|ServerApp\.contents_manager_class)="
+    r"--(?:(?:\w+Storage|NBForgeContentsManager)\.\w+|ServerApp\.contents_manager_class)="
 )
 
 
-def run_lab(url: str, arguments: Sequence[str]) -> None:
+def run_lab(url: str | None, arguments: Sequence[str]) -> None:
     """Serve JupyterLab on `url` until a signal ends it; `arguments` go to JupyterLab.
 
-    Raises `CommandError` or `StorageError` before anything is started.
+    Without a URL it is the configured one, else what the environment says. Raises
+    `CommandError` or `StorageError` before anything is started.
     """
     require_jupyterlab()
-    if "://" not in url:
+    if url is not None and "://" not in url:
         raise CommandError(
             f"{url!r} is not a storage URL; give one such as s3://bucket/prefix, "
             "before the options for JupyterLab."
@@ -64,12 +65,13 @@ def _lab_app() -> Any:
     return LabApp
 
 
-def check_storage(url: str, config: Config) -> None:
+def check_storage(url: str | None, config: Config) -> None:
     """Open the storage and list one page of it; `StorageError` if that fails."""
-    asyncio.run(_list_one_page(url, config))
+    configured = config.get("NBForgeContentsManager", {}).get("storage_url")
+    asyncio.run(_list_one_page(url or configured, config))
 
 
-async def _list_one_page(url: str, config: Config) -> None:
+async def _list_one_page(url: str | None, config: Config) -> None:
     storage = create_storage_service(url, config=config)
     try:
         async for _page in storage.list_pages("", page_size=1):
@@ -78,7 +80,7 @@ async def _list_one_page(url: str, config: Config) -> None:
         await storage.aclose()
 
 
-def serve(url: str, arguments: Sequence[str]) -> None:
+def serve(url: str | None, arguments: Sequence[str]) -> None:
     """Run JupyterLab on `url` in this process until SIGINT, SIGTERM or SIGHUP.
 
     What is passed here never shows in the list of processes, and no kernel inherits it.
@@ -86,9 +88,10 @@ def serve(url: str, arguments: Sequence[str]) -> None:
     """
     ours = [
         f"--ServerApp.contents_manager_class={MANAGER}",
-        f"--NBForgeContentsManager.storage_url={url}",
         "--ServerApp.jpserver_extensions=jupyter_nbforge=True",
     ]
+    if url is not None:
+        ours.append(f"--NBForgeContentsManager.storage_url={url}")
     server = _lab_app().initialize_server(argv=_last_of_each([*ours, *arguments]))
     _stop_on_signals(server)
     server.start()
