@@ -14,6 +14,8 @@ from jupyter_nbforge.testing.gcs_server import FakeGCSServer
 from .gcs_http import Answer, Bucket, fresh_bucket
 
 WRITERS = 20
+ROUNDS = "abcde"
+"""Names of objects to race for. In the first round the connections are new, hence few meet."""
 
 
 async def statuses(requests: Iterable[Awaitable[Answer]]) -> Counter[int]:
@@ -243,28 +245,30 @@ async def test_move_guards_its_target_and_its_source(gcs_server: FakeGCSServer) 
 
 async def test_of_concurrent_creates_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        writes = [bucket.put("a", b"%d" % n, ifGenerationMatch=0) for n in range(WRITERS)]
-        assert await statuses(writes) == {200: 1, 412: WRITERS - 1}
+        for name in ROUNDS:
+            writes = [bucket.put(name, b"%d" % n, ifGenerationMatch=0) for n in range(WRITERS)]
+            assert await statuses(writes) == {200: 1, 412: WRITERS - 1}
 
 
 async def test_of_concurrent_replaces_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        first = await bucket.generation("a")
-        writes = [bucket.put("a", b"%d" % n, ifGenerationMatch=first) for n in range(WRITERS)]
-        assert await statuses(writes) == {200: 1, 412: WRITERS - 1}
+        for name in ROUNDS:
+            first = await bucket.generation(name)
+            writes = [bucket.put(name, ifGenerationMatch=first) for _ in range(WRITERS)]
+            assert await statuses(writes) == {200: 1, 412: WRITERS - 1}
 
 
 async def test_of_concurrent_deletes_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        first = await bucket.generation("a")
-        deletes = [bucket.delete("a", ifGenerationMatch=first) for _ in range(WRITERS)]
-        assert await statuses(deletes) == {204: 1, 404: WRITERS - 1}
+        for name in ROUNDS:
+            first = await bucket.generation(name)
+            deletes = [bucket.delete(name, ifGenerationMatch=first) for _ in range(WRITERS)]
+            assert await statuses(deletes) == {204: 1, 404: WRITERS - 1}
 
 
 async def test_of_a_delete_and_a_replace_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        for round_ in range(10):
-            name = f"a{round_}"
+        for name in ROUNDS:
             first = await bucket.generation(name)
             put, delete = await asyncio.gather(
                 bucket.put(name, b"new", ifGenerationMatch=first),
@@ -277,19 +281,21 @@ async def test_of_a_delete_and_a_replace_one_wins(gcs_server: FakeGCSServer) -> 
 
 async def test_of_concurrent_moves_to_one_name_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        for number in range(WRITERS):
-            await bucket.put(f"{number}", b"%d" % number)
-        moves = [bucket.move(f"{number}", "a", ifGenerationMatch=0) for number in range(WRITERS)]
-        assert await statuses(moves) == {200: 1, 412: WRITERS - 1}
-        assert len(await bucket.names()) == WRITERS
+        for target in ROUNDS:
+            sources = [f"{target}{number}" for number in range(WRITERS)]
+            await asyncio.gather(*(bucket.put(source) for source in sources))
+            moves = [bucket.move(source, target, ifGenerationMatch=0) for source in sources]
+            assert await statuses(moves) == {200: 1, 412: WRITERS - 1}
+        assert len(await bucket.names()) == WRITERS * len(ROUNDS)
 
 
 async def test_of_concurrent_moves_of_one_object_one_wins(gcs_server: FakeGCSServer) -> None:
     async with fresh_bucket(gcs_server) as bucket:
-        await bucket.put("a")
-        moves = [bucket.move("a", f"{number}") for number in range(WRITERS)]
-        assert await statuses(moves) == {200: 1, 404: WRITERS - 1}
-        assert len(await bucket.names()) == 1
+        for source in ROUNDS:
+            await bucket.put(source)
+            moves = [bucket.move(source, f"{source}{number}") for number in range(WRITERS)]
+            assert await statuses(moves) == {200: 1, 404: WRITERS - 1}
+        assert len(await bucket.names()) == len(ROUNDS)
 
 
 async def test_moves_in_a_ring_do_not_wait_for_each_other(gcs_server: FakeGCSServer) -> None:
