@@ -1,4 +1,4 @@
-"""A browser, a real S3 server and a real JupyterLab between them."""
+"""A browser, a real server of each cloud and a real JupyterLab between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from jupyter_nbforge.testing.servers import SeaweedServer
+from tests.upstream.clouds import CLOUDS, Cloud, cloud_on, start_server
 
 from .bucket import Bucket
 from .jupyterlab import JupyterLab
@@ -63,38 +63,38 @@ def jp_server_cleanup() -> None:
     """In place of pytest-jupyter's: here servers are processes."""
 
 
-@pytest.fixture(scope="module")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
-    with SeaweedServer(tmp_path_factory.mktemp("seaweed"), keep=False) as server:
-        server.create_bucket(BUCKET)
-        yield server
+@pytest.fixture(scope="module", params=CLOUDS)
+def cloud(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with start_server(request.param, folder / "server") as server:
+        yield cloud_on(server, BUCKET, folder)
 
 
 @pytest.fixture(scope="module")
-def bucket(s3_server: SeaweedServer) -> Iterator[Bucket]:
-    opened = Bucket(s3_server, BUCKET, PREFIX)
-    yield opened
-    opened.close()
+def bucket(cloud: Cloud) -> Iterator[Bucket]:
+    client = cloud.client()
+    yield Bucket(client, PREFIX)
+    client.close()
 
 
 @pytest.fixture(scope="module")
-def server(
-    s3_server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[JupyterProcess]:
+def server(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
     """Plain ``jupyter lab`` with the two traits; credentials from the default chain."""
+    options = [
+        f"--{name}.{trait}={value}"
+        for name, traits in cloud.options.items()
+        for trait, value in traits.items()
+    ]
     arguments = (
         "lab",
         "--ServerApp.contents_manager_class=jupyter_nbforge.NBForgeContentsManager",
-        f"--NBForgeContentsManager.storage_url=s3://{BUCKET}/{PREFIX}",
-        f"--S3Storage.endpoint_url={s3_server.endpoint_url}",
-        f"--S3Storage.region_name={s3_server.region}",
-        "--S3Storage.ordered_listing=False",
+        f"--NBForgeContentsManager.storage_url={cloud.url}/{PREFIX}",
+        *options,
     )
-    credentials = {
-        "AWS_ACCESS_KEY_ID": s3_server.access_key,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
-    }
-    with JupyterProcess(arguments, tmp_path_factory.mktemp("jupyter"), credentials) as started:
+    home = tmp_path_factory.mktemp("jupyter")
+    with JupyterProcess(arguments, home, cloud.environ) as started:
         yield started
 
 

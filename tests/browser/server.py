@@ -33,13 +33,15 @@ NEWS_SETTING = "lab/user-settings/@jupyterlab/apputils-extension/notification.ju
 """Where JupyterLab keeps the answer to its question about news."""
 
 
+_KEPT_OUT = (
+    *("JUPYTER", "IPYTHON", "JPY_", "STORAGE_"),
+    *("AWS_", "S3_", "GOOGLE_", "GCS_", "AZURE_"),
+)
+
+
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with all of Jupyter's directories below `home`."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JUPYTER", "IPYTHON", "JPY_", "AWS_", "S3_", "STORAGE_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}
     own = {
         "HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(home / "config"),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from traitlets.config import Config
 
-from tests.upstream.conftest import start_server
-from tests.upstream.other_client import MemoryClient, S3Client, share_sdk_data
+from tests.upstream.clouds import CLOUDS, Cloud, cloud_on, start_server
+from tests.upstream.other_client import MemoryClient, share_sdk_data
 
 from .api import Api, Store
-
-CLOUDS = ("seaweedfs",)
-"""A server for each cloud."""
 
 DEFAULT_STORES = ("memory", *CLOUDS)
 
@@ -34,31 +31,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S3Client]]:
-    """A function from the name of a local S3 server, started once, to a client with a bucket."""
-    clients: dict[str, S3Client] = {}
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Cloud]]:
+    """A function from the name of a local server, started once, to a container on it."""
+    made: dict[str, Cloud] = {}
     with ExitStack() as stack:
         share_sdk_data(stack.enter_context(pytest.MonkeyPatch.context()))
 
-        def client(name: str) -> S3Client:
-            if name not in clients:
-                server = stack.enter_context(start_server(name, tmp_path_factory.mktemp(name)))
-                clients[name] = S3Client(
-                    f"server-{uuid.uuid4().hex[:8]}",
-                    endpoint=server.endpoint_url,
-                    key=server.access_key,
-                    secret=server.secret_key,
-                )
-                stack.callback(clients[name].close)
-            return clients[name]
+        def cloud(name: str) -> Cloud:
+            if name not in made:
+                folder = tmp_path_factory.mktemp(name)
+                server = stack.enter_context(start_server(name, folder / "server"))
+                made[name] = cloud_on(server, f"server-{uuid.uuid4().hex[:8]}", folder)
+                stack.callback(made[name].client().close)
+            return made[name]
 
-        yield client
+        yield cloud
 
 
 @pytest.fixture
 def store(
     request: pytest.FixtureRequest,
-    s3_client: Callable[[str], S3Client],
+    clouds: Callable[[str], Cloud],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Store]:
     """A fresh root in the store that the test is run over; nothing outside it may change."""
@@ -70,15 +63,12 @@ def store(
             settings = {"NBForgeContentsManager": {"storage_url": f"memory://{area}/root"}}
             made = Store("memory", memory, area, settings)
         else:
-            s3 = s3_client(request.param)
-            monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.key)
-            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret)
-            options: dict[str, Any] = {"endpoint_url": s3.endpoint, "region_name": "us-east-1"}
-            if request.param == "moto":
-                options["conditional_copy"] = False  # moto ignores the conditions of a copy
-            url = f"s3://{s3.bucket}/{area}/root"
-            settings = {"NBForgeContentsManager": {"storage_url": url}, "S3Storage": options}
-            made = Store(request.param, s3, area, settings)
+            cloud = clouds(request.param)
+            for name, value in cloud.environ.items():
+                monkeypatch.setenv(name, value)
+            url = f"{cloud.url}/{area}/root"
+            settings = {"NBForgeContentsManager": {"storage_url": url}, **_plain(cloud.options)}
+            made = Store(request.param, cloud.client(), area, settings)
         outside = f"{area}/witness.txt"
         made.client.write(outside, b"outside")
         yield made
@@ -87,6 +77,10 @@ def store(
         ]
         assert beside == [outside], "something was written outside the root"
         assert made.client.read(outside) == b"outside"
+
+
+def _plain(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: dict(values) for name, values in options.items()}
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.web import create_signed_value
 
 from jupyter_nbforge import NBForgeContentsManager
+from tests.upstream.clouds import CLOUDS
 
 from .api import Answer, Api, Store
-from .conftest import CLOUDS
 
 XSRF = "0" * 32
 

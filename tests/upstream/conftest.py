@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_nbforge.testing.servers import LocalServer, MotoServer, SeaweedServer
-
+from .clouds import cloud_on, start_server
 from .sdist import unpacked_tests
 
 MODULES = (
@@ -23,11 +22,6 @@ MODULES = (
     "tests/test_files.py",
     "tests/test_view.py",
 )
-
-
-def start_server(name: str, folder: Path) -> LocalServer:
-    """A local S3 server that is not started yet; what it keeps, it keeps in `folder`."""
-    return SeaweedServer(folder, keep=False) if name == "seaweedfs" else MotoServer()
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,9 @@ def _run(target: str, folder: Path) -> UpstreamRun | str:
             "NBFORGE_UPSTREAM_TARGET": target,
             "NBFORGE_UPSTREAM_REPORT": str(report),
         }
-        if target in ("seaweedfs", "moto"):
+        if target not in ("reference", "memory"):
             server = stack.enter_context(start_server(target, folder / "server"))
-            environ |= _s3_environ(server)
+            environ |= cloud_on(server, f"upstream-{uuid.uuid4().hex[:8]}", folder).dump()
         child = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "--config-file=pyproject.toml", "-o", "addopts="),
@@ -99,15 +93,6 @@ def _run(target: str, folder: Path) -> UpstreamRun | str:
         deselected=frozenset(found["deselected"]),
         stale=tuple(found["stale"]),
     )
-
-
-def _s3_environ(server: LocalServer) -> dict[str, str]:
-    return {
-        "NBFORGE_S3_ENDPOINT": server.endpoint_url,
-        "NBFORGE_S3_BUCKET": f"upstream-{uuid.uuid4().hex[:8]}",
-        "AWS_ACCESS_KEY_ID": server.access_key,
-        "AWS_SECRET_ACCESS_KEY": server.secret_key,
-    }
 
 
 def pytest_terminal_summary(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -14,8 +14,13 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import ContainerClient
 from botocore.client import Config as BotoConfig
 from botocore.exceptions import ClientError
+from google.api_core.exceptions import Conflict, NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage as gcs
 
 from jupyter_nbforge.storage.memory import MemoryStorage, _Stored
 from jupyter_nbforge.storage.metadata import MTIME, format_mtime, parse_mtime
@@ -29,6 +34,10 @@ def share_sdk_data(patch: pytest.MonkeyPatch) -> None:
 
 class OtherClient(abc.ABC):
     """Synchronous; every path is a whole key of the store, whatever it looks like."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close the connections."""
 
     @abc.abstractmethod
     def write(self, path: str, data: bytes) -> None:
@@ -48,7 +57,10 @@ class OtherClient(abc.ABC):
 
     @abc.abstractmethod
     def backdate(self, path: str, seconds: float) -> None:
-        """Move the time kept with an object into the past; bytes and version stay."""
+        """Move the time kept with an object into the past; the bytes stay.
+
+        The version does too, except on Azure, where each change of metadata makes a new one.
+        """
 
 
 class MemoryClient(OtherClient):
@@ -56,6 +68,9 @@ class MemoryClient(OtherClient):
 
     def __init__(self) -> None:
         self.storage = MemoryStorage()
+
+    def close(self) -> None:
+        pass
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -159,3 +174,85 @@ class S3Client(OtherClient):
             Metadata={**kept, MTIME: format_mtime(moment - timedelta(seconds=seconds))},
             MetadataDirective="REPLACE",
         )
+
+
+class GCSClient(OtherClient):
+    """google-cloud-storage on one bucket; the bucket is made if it is missing."""
+
+    def __init__(self, bucket: str, *, endpoint: str) -> None:
+        self._client: Any = gcs.Client(
+            project="tests",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": endpoint},
+        )
+        self._bucket = self._client.bucket(bucket)
+        with suppress(Conflict):
+            self._bucket.create()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def write(self, path: str, data: bytes) -> None:
+        self._bucket.blob(path).upload_from_string(data, retry=None)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            data: bytes = self._bucket.blob(path).download_as_bytes(retry=None)
+        except NotFound:
+            return None
+        return data
+
+    def delete(self, path: str) -> None:
+        with suppress(NotFound):
+            self._bucket.blob(path).delete(retry=None)
+
+    def paths(self, prefix: str = "") -> list[str]:
+        return sorted(blob.name for blob in self._bucket.list_blobs(prefix=prefix))
+
+    def backdate(self, path: str, seconds: float) -> None:
+        blob = self._bucket.get_blob(path)
+        kept = dict(blob.metadata or {})
+        moment = parse_mtime(kept.get(MTIME)) or blob.updated
+        blob.metadata = {**kept, MTIME: format_mtime(moment - timedelta(seconds=seconds))}
+        blob.patch(retry=None)
+
+
+class AzureClient(OtherClient):
+    """azure-storage-blob on one container; the container is made if it is missing."""
+
+    def __init__(self, container: str, *, endpoint: str, account: str, key: str) -> None:
+        self._container: Any = ContainerClient(
+            endpoint,
+            container,
+            credential={"account_name": account, "account_key": key},
+            retry_total=0,
+        )
+        with suppress(ResourceExistsError):
+            self._container.create_container()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def write(self, path: str, data: bytes) -> None:
+        self._container.upload_blob(path, data, overwrite=True)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            data: bytes = self._container.download_blob(path).readall()
+        except ResourceNotFoundError:
+            return None
+        return data
+
+    def delete(self, path: str) -> None:
+        with suppress(ResourceNotFoundError):
+            self._container.delete_blob(path)
+
+    def paths(self, prefix: str = "") -> list[str]:
+        return sorted(self._container.list_blob_names(name_starts_with=prefix))
+
+    def backdate(self, path: str, seconds: float) -> None:
+        blob = self._container.get_blob_client(path)
+        found = blob.get_blob_properties()
+        moment = parse_mtime(found.metadata.get(MTIME)) or found.last_modified
+        moved = format_mtime(moment - timedelta(seconds=seconds))
+        blob.set_blob_metadata({**found.metadata, MTIME: moved})

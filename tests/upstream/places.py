@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,8 @@ from typing import Any
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from traitlets.config import Config
 
-from .other_client import MemoryClient, OtherClient, S3Client
+from .clouds import Cloud
+from .other_client import MemoryClient, OtherClient
 from .tree import StorePath, StoreRoot
 
 REFERENCE = "jupyter_server.services.contents.largefilemanager.AsyncLargeFileManager"
@@ -162,7 +162,7 @@ class _ObjectWriter:
 def new_place(
     target: str, mount: Path, stack: ExitStack, environ: Mapping[str, str] = os.environ
 ) -> Place:
-    """A place of `target`: ``reference``, ``memory``, or the name of an S3 server."""
+    """A place of `target`: ``reference``, ``memory``, or the name of a server."""
     if target == "reference":
         return LocalPlace(mount)
     area = f"t-{uuid.uuid4().hex[:12]}"
@@ -170,16 +170,5 @@ def new_place(
         memory = MemoryClient()
         stack.enter_context(memory.shared())
         return StorePlace(mount, memory, "memory:/", {}, area)
-    endpoint, bucket = environ["NBFORGE_S3_ENDPOINT"], environ["NBFORGE_S3_BUCKET"]
-    key, secret = environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]
-    client = _s3_client(bucket, endpoint, key, secret)
-    options: dict[str, Any] = {"endpoint_url": endpoint, "region_name": "us-east-1"}
-    if target == "moto":
-        options["conditional_copy"] = False  # moto ignores the conditions of a copy
-    return StorePlace(mount, client, f"s3://{bucket}", {"S3Storage": options}, area)
-
-
-@cache
-def _s3_client(bucket: str, endpoint: str, key: str, secret: str) -> S3Client:
-    """One for the whole run: to make one costs more than most tests."""
-    return S3Client(bucket, endpoint=endpoint, key=key, secret=secret)
+    cloud = Cloud.load(environ)
+    return StorePlace(mount, cloud.client(), cloud.url, cloud.options, area)

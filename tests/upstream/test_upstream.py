@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from .clouds import CLOUDS
 from .conftest import UpstreamRun
 from .inapplicable import INAPPLICABLE, ONLY, WEAK_SPOTS
 
-TARGETS = ("reference", "memory", "seaweedfs")
+TARGETS = ("reference", "memory", *CLOUDS)
 
 FEWEST = {
     "services/contents/test_api.py": 100,
