@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from jupyter_nbforge.testing.azure_server import AzuriteServer
 from jupyter_nbforge.testing.gcs_server import FakeGCSServer
+from jupyter_nbforge.testing.operations import Protocol
 from jupyter_nbforge.testing.processes import ServerProcess
 from jupyter_nbforge.testing.servers import LocalServer, MotoServer, SeaweedServer
 
@@ -43,6 +44,12 @@ class Cloud:
     """The environment in which a server of ours finds its credentials."""
 
     @property
+    def protocol(self) -> Protocol:
+        """What is spoken there."""
+        protocols: dict[str, Protocol] = {"gcs": "gcs", "azure": "azure"}
+        return protocols.get(self.name, "s3")
+
+    @property
     def container(self) -> str:
         """The name of the bucket or container."""
         return urlsplit(self.url).netloc
@@ -70,32 +77,44 @@ def start_server(name: str, folder: Path) -> ServerProcess:
     return SeaweedServer(folder, keep=False) if name == "seaweedfs" else MotoServer()
 
 
-def cloud_on(server: ServerProcess, container: str, folder: Path, endpoint: str = "") -> Cloud:
-    """The container on a started server, made by the first client; keys may go into `folder`.
-
-    `endpoint` is another address of the same server, a proxy's for example.
-    """
-    endpoint = endpoint or server.endpoint_url
+def cloud_on(server: ServerProcess, container: str, folder: Path) -> Cloud:
+    """The container on a started server, made by the first client; keys may go into `folder`."""
     if isinstance(server, FakeGCSServer):
-        return _gcs(server, container, folder, endpoint)
+        return _gcs(server, container, folder)
     if isinstance(server, AzuriteServer):
-        return _azure(server, container, endpoint)
+        return _azure(server, container)
     assert isinstance(server, LocalServer)
-    return _s3(server, container, endpoint)
+    return _s3(server, container)
 
 
-def _s3(server: LocalServer, container: str, endpoint: str) -> Cloud:
+def cloud_at(cloud: Cloud, endpoint: str) -> Cloud:
+    """The same at another address, a proxy's."""
+    options = {
+        name: {
+            trait: endpoint if value == cloud.endpoint else value for trait, value in traits.items()
+        }
+        for name, traits in cloud.options.items()
+    }
+    return replace(cloud, endpoint=endpoint, options=options)
+
+
+def _s3(server: LocalServer, container: str) -> Cloud:
+    endpoint = server.endpoint_url
     options: dict[str, Any] = {"endpoint_url": endpoint, "region_name": server.region}
     moto = isinstance(server, MotoServer)
-    # moto ignores the conditions of a copy, SeaweedFS the order of names.
-    options["conditional_copy" if moto else "ordered_listing"] = False
+    if moto:
+        options["conditional_copy"] = False  # moto ignores the conditions of a copy
+    else:
+        # SeaweedFS ignores the order of names, and honours ETags in batches as Amazon does.
+        options |= {"ordered_listing": False, "conditional_delete_many": True}
     keys = {"key": server.access_key, "secret": server.secret_key}
     environ = {"AWS_ACCESS_KEY_ID": keys["key"], "AWS_SECRET_ACCESS_KEY": keys["secret"]}
     name = "moto" if moto else "seaweedfs"
     return Cloud(name, f"s3://{container}", endpoint, keys, {"S3Storage": options}, environ)
 
 
-def _gcs(server: FakeGCSServer, container: str, folder: Path, endpoint: str) -> Cloud:
+def _gcs(server: FakeGCSServer, container: str, folder: Path) -> Cloud:
+    endpoint = server.endpoint_url
     key_file = folder / "service-account.json"
     key_file.write_text(json.dumps(server.service_account_info))
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(key_file)}
@@ -103,7 +122,8 @@ def _gcs(server: FakeGCSServer, container: str, folder: Path, endpoint: str) -> 
     return Cloud("gcs", f"gs://{container}", endpoint, {}, options, environ)
 
 
-def _azure(server: AzuriteServer, container: str, endpoint: str) -> Cloud:
+def _azure(server: AzuriteServer, container: str) -> Cloud:
+    endpoint = server.endpoint_url
     credentials = {"account": server.account_name, "key": server.account_key}
     options = {"AzureStorage": {"account_url": endpoint}}
     environ = {"AZURE_STORAGE_KEY": server.account_key}
