@@ -47,13 +47,13 @@ OUTSIDE: dict[str, set[str]] = {
 
 SDK: dict[str, set[str]] = {
     "s3": {"aiobotocore", "botocore", "aiohttp", "types_aiobotocore_s3"},
-    "gcs": {"google", "requests", "urllib3"},
+    "gcs": {"google", "google_crc32c", "requests", "urllib3"},
     "azure": {"azure", "aiohttp"},
-    "testing": {"botocore"},
+    "testing": {"botocore", "google_crc32c"},
 }
 """What a group may import of an SDK, but only within functions and for the type checker."""
 
-ALL_SDKS = {"aiobotocore", "botocore", "boto3", "google", "azure"}
+ALL_SDKS = {"aiobotocore", "botocore", "boto3", "google", "google_crc32c", "azure"}
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,10 @@ time.sleep(600)
 """
 
 
-def test_both_processes_end_with_the_one_that_started_them() -> None:
+def test_both_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=environment
     ) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
