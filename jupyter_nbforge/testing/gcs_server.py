@@ -92,12 +92,13 @@ class FakeGCSServer(ServerProcess):
         self._backend.stop()
 
     def _prepare(self) -> tuple[Sequence[str], Path]:
+        public_key = self._key.public
         self._backend.start()
         port = free_port()
         self.endpoint_url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "jupyter_nbforge.testing.fakegcs", "--port", str(port)]
         command += ["--backend", self._backend.endpoint_url]
-        return [*command, "--signer", _EMAIL, self._key.public], self._temporary_log()
+        return [*command, "--signer", _EMAIL, public_key], self._temporary_log()
 
     def _is_ready(self) -> bool:
         health = f"{self.endpoint_url}/_internal/healthcheck"
