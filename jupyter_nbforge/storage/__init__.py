@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import BaseStorageService, MultipartUpload, Recalled
+from .base import BaseStorageService, MultipartUpload, Recalled, check_read, check_write
 from .errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -20,6 +20,9 @@ from .errors import (
     UnavailableError,
 )
 from .factory import create_storage_service
+from .metadata import MTIME, parse_hash, parse_mtime, stamp
+from .paths import check_path
+from .threads import ThreadBridge, check_call, current_call
 from .types import (
     ByteRange,
     Capabilities,
@@ -34,8 +37,10 @@ from .types import (
     Version,
     WriteCondition,
 )
+from .values import chunks_of, fold
 
 __all__ = [
+    "MTIME",
     "AlreadyExistsError",
     "BaseStorageService",
     "ByteRange",
@@ -60,10 +65,21 @@ __all__ = [
     "Recalled",
     "StorageError",
     "StorageTimeoutError",
+    "ThreadBridge",
     "TooLargeError",
     "UnauthenticatedError",
     "UnavailableError",
     "Version",
     "WriteCondition",
+    "check_call",
+    "check_path",
+    "check_read",
+    "check_write",
+    "chunks_of",
     "create_storage_service",
+    "current_call",
+    "fold",
+    "parse_hash",
+    "parse_mtime",
+    "stamp",
 ]

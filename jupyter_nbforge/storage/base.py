@@ -13,12 +13,19 @@ from urllib.parse import SplitResult
 from traitlets import MetaHasTraits
 from traitlets.config import LoggingConfigurable
 
-from .errors import AlreadyExistsError, NotFoundError, NotSupportedError, PreconditionError
+from .errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    NotModifiedError,
+    NotSupportedError,
+    PreconditionError,
+)
 from .metadata import stamp
 from .paths import RESERVED_PREFIX, as_prefix
 from .types import (
     ByteRange,
     Capabilities,
+    IfAbsent,
     IfMatch,
     LinkOptions,
     ListPage,
@@ -37,6 +44,30 @@ _DELETES_AT_ONCE = 16
 
 Recalled: TypeAlias = ObjectMeta | Literal[False] | None
 """What is remembered of a path: its metadata, False (known to be absent), None (nothing)."""
+
+
+def check_read(
+    path: str,
+    found: ObjectMeta | None,
+    if_match: Version | None = None,
+    if_none_match: Version | None = None,
+) -> ObjectMeta:
+    """What is `found` at `path` (None: nothing), or the error that `get` promises."""
+    if found is None:
+        raise NotFoundError(f"{path!r} does not exist.", path=path)
+    if if_match is not None and if_match != found.version:
+        raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
+    if if_none_match == found.version:
+        raise NotModifiedError(f"{path!r} has not changed.", path=path)
+    return found
+
+
+def check_write(path: str, found: ObjectMeta | None, condition: WriteCondition | None) -> None:
+    """The error that `condition` promises where `found` (None: nothing) is at `path`."""
+    if isinstance(condition, IfAbsent) and found is not None:
+        raise AlreadyExistsError(f"{path!r} exists already.", path=path)
+    if isinstance(condition, IfMatch) and (found is None or found.version != condition.version):
+        raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
 
 
 class MultipartUpload(abc.ABC):
@@ -190,7 +221,6 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
         where they would cost a request.
         """
 
-    @abc.abstractmethod
     async def create_multipart_upload(
         self,
         path: str,
@@ -198,7 +228,10 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> MultipartUpload:
-        """Begin an upload in parts; `NotSupportedError` without the capability."""
+        """Begin an upload in parts; `NotSupportedError` without the capability `multipart`."""
+        raise NotSupportedError(
+            f"{type(self).__name__} takes no uploads in parts; write the object at once.", path=path
+        )
 
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
@@ -302,8 +335,4 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
             found: ObjectMeta | None = await self.head(path)
         except NotFoundError:
             found = None
-        if isinstance(condition, IfMatch):
-            if found is None or found.version != condition.version:
-                raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
-        elif found is not None:
-            raise AlreadyExistsError(f"{path!r} exists already.", path=path)
+        check_write(path, found, condition)

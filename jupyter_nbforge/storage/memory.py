@@ -12,20 +12,13 @@ from urllib.parse import SplitResult
 
 from traitlets import Bool, Int
 
-from .base import BaseStorageService, MultipartUpload
-from .errors import (
-    AlreadyExistsError,
-    NotFoundError,
-    NotModifiedError,
-    PreconditionError,
-    StorageError,
-)
+from .base import BaseStorageService, MultipartUpload, check_read, check_write
+from .errors import NotFoundError, StorageError
 from .metadata import MTIME, parse_hash, parse_mtime
 from .paths import check_path
 from .types import (
     ByteRange,
     Capabilities,
-    IfAbsent,
     IfMatch,
     ListPage,
     ObjectMeta,
@@ -33,8 +26,7 @@ from .types import (
     Version,
     WriteCondition,
 )
-
-_CHUNK_SIZE = 1024 * 1024
+from .values import chunks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +71,8 @@ class MemoryStorage(BaseStorageService):
 
     def _check(self, path: str, condition: WriteCondition | None) -> None:
         check_path(path)
-        current = self._objects.get(path)
-        if isinstance(condition, IfAbsent) and current is not None:
-            raise AlreadyExistsError(f"{path!r} exists already.", path=path)
-        if isinstance(condition, IfMatch) and (
-            current is None or current.meta.version != condition.version
-        ):
-            raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
+        stored = self._objects.get(path)
+        check_write(path, None if stored is None else stored.meta, condition)
 
     async def head(self, path: str) -> ObjectMeta:
         return self._find(path).meta
@@ -109,14 +96,11 @@ class MemoryStorage(BaseStorageService):
         if_none_match: Version | None,
     ) -> AsyncIterator[ObjectReader]:
         stored = self._find(path)
-        if if_match is not None and if_match != stored.meta.version:
-            raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
-        if if_none_match is not None and if_none_match == stored.meta.version:
-            raise NotModifiedError(f"{path!r} has not changed.", path=path)
+        check_read(path, stored.meta, if_match, if_none_match)
         data = stored.data
         if byte_range is not None:
             data = data[byte_range.start : byte_range.stop]
-        yield ObjectReader(stored.meta, _chunks(data))
+        yield ObjectReader(stored.meta, chunks_of(data))
 
     async def put(
         self,
@@ -189,8 +173,7 @@ class MemoryStorage(BaseStorageService):
         source_version: Version | None = None,
     ) -> ObjectMeta:
         stored = self._find(source)
-        if source_version is not None and stored.meta.version != source_version:
-            raise PreconditionError(f"{source!r} was changed meanwhile.", path=source)
+        check_read(source, stored.meta, source_version)
         self._check(target, condition)
         meta = replace(stored.meta, path=target, version=self._next_version())
         self._objects[target] = _Stored(meta, stored.data)
@@ -257,8 +240,3 @@ class _MemoryUpload(MultipartUpload):
     async def abort(self) -> None:
         self._ended = True
         self._parts.clear()
-
-
-async def _chunks(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), _CHUNK_SIZE):
-        yield data[start : start + _CHUNK_SIZE]

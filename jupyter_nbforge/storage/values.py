@@ -1,9 +1,9 @@
-"""Values that the cloud providers have in common on their way to a store and back."""
+"""Values that providers have in common on their way to a store and back."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from urllib.parse import quote
@@ -11,9 +11,10 @@ from urllib.parse import quote
 from cachetools import LRUCache
 
 from .errors import NotSupportedError
-from .types import ByteRange, Capabilities, LinkOptions, ObjectMeta, Version
+from .types import ByteRange, Capabilities, LinkOptions, ListPage, ObjectMeta, Version
 
 _REMEMBERED_SIZES = 10_000
+_CHUNK_SIZE = 1024 * 1024
 
 
 _unlogged: ContextVar[bool] = ContextVar("jupyter_nbforge_unlogged", default=False)
@@ -66,6 +67,35 @@ async def no_chunks() -> AsyncIterator[bytes]:
     nothing: tuple[bytes, ...] = ()
     for chunk in nothing:
         yield chunk
+
+
+async def chunks_of(data: bytes) -> AsyncIterator[bytes]:
+    """The body of a read whose bytes are there already; no chunk if there are none."""
+    for start in range(0, len(data), _CHUNK_SIZE):
+        yield data[start : start + _CHUNK_SIZE]
+
+
+def fold(objects: Iterable[ObjectMeta], prefix: str, delimiter: str | None) -> tuple[ListPage, str]:
+    """What `objects` are as a page of `list_pages`, and where the next page starts.
+
+    For a store that lists in order and knows of no delimiter: `objects` are the next ones
+    that start with `prefix`. The second value is the least path that can come after them
+    and is not folded already; "" if there are no objects.
+    """
+    kept: list[ObjectMeta] = []
+    prefixes: list[str] = []
+    following = ""
+    for meta in objects:
+        if prefixes and meta.path.startswith(prefixes[-1]):
+            continue
+        name, found, _ = meta.path[len(prefix) :].partition(delimiter or "\0")
+        if found:
+            prefixes.append(prefix + name + found)
+            following = prefix + name + found[:-1] + chr(ord(found[-1]) + 1)
+        else:
+            kept.append(meta)
+            following = meta.path + "\0"
+    return ListPage(tuple(kept), tuple(prefixes)), following
 
 
 def content_disposition(filename: str) -> str:
