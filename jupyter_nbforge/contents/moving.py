@@ -57,8 +57,10 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
     old, storage = meta.path, manager.storage
     with manager.leaving(old):
         await _check_names(manager, old, new)
-        meta, moved = await _bring_current(manager, meta, new)
-        left = [] if storage.capabilities.atomic_move else [old]
+        # Asked once: a store that refuses its first move says no from then on.
+        atomic = storage.capabilities.atomic_move
+        meta, moved = await _bring_current(storage, meta, new, atomic=atomic)
+        left = [] if atomic else [old]
         if isinstance(manager.checkpoints, NBForgeCheckpoints):
             left += await manager.checkpoints.bring_all(old, new)
         try:
@@ -100,23 +102,25 @@ async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> N
 
 
 async def _bring_current(
-    manager: NBForgeContentsManager, meta: ObjectMeta, new: str
+    storage: BaseStorageService, meta: ObjectMeta, new: str, *, atomic: bool
 ) -> tuple[ObjectMeta, ObjectMeta]:
     """Move the source as it is now, or copy it where that takes two steps.
 
     Returns its metadata and that of what is under the new name.
     """
     try:
-        return meta, await _bring(manager.storage, meta, new)
+        return meta, await _bring(storage, meta, new, atomic)
     except PreconditionError:
         # Somebody has saved it since we last saw it: what is renamed is their version.
-        meta = await manager.storage.head(meta.path)
-        return meta, await _bring(manager.storage, meta, new)
+        meta = await storage.head(meta.path)
+        return meta, await _bring(storage, meta, new, atomic)
 
 
-async def _bring(storage: BaseStorageService, meta: ObjectMeta, new: str) -> ObjectMeta:
+async def _bring(
+    storage: BaseStorageService, meta: ObjectMeta, new: str, atomic: bool
+) -> ObjectMeta:
     try:
-        if storage.capabilities.atomic_move:
+        if atomic:
             return await storage.move(meta, new, condition=IfAbsent())
         return await storage.copy(meta.path, new, condition=IfAbsent(), source_version=meta.version)
     except AlreadyExistsError:

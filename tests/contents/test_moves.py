@@ -6,6 +6,7 @@ import pytest
 from tornado.web import HTTPError
 
 from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.types import ObjectMeta, WriteCondition
 from jupyter_nbforge.testing.faults import CountingStorage, FaultyStorage
 
 from .conftest import Clock, Managers
@@ -70,3 +71,26 @@ async def test_a_rename_whose_answer_was_lost_leaves_one_whole_file(
     found = await contents_of(store)
     assert (found.get("a.txt"), found["b.txt"]) == (None, b"mine")
     assert (await manager.get("b.txt"))["content"] == "mine"
+
+
+class Refusing(MemoryStorage):
+    """Moves in two steps, and says so only once it was asked to."""
+
+    async def move(
+        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
+    ) -> ObjectMeta:
+        self.atomic_move = False
+        return await super().move(source, target, condition=condition)
+
+
+async def test_a_store_that_turns_out_not_to_move_in_one_step_renames_all_the_same(
+    managers: Managers, clock: Clock
+) -> None:
+    refusing = Refusing(atomic_move=True)
+    manager = managers(refusing)
+    await manager.save(notebook("first"), "book-a.ipynb")
+    clock.pass_by()
+    await manager.rename("book-a.ipynb", "book-b.ipynb")
+    assert await source_of(manager, "book-b.ipynb") == "first"
+    assert len(await manager.list_checkpoints("book-b.ipynb")) == 1
+    assert not [path for path in await contents_of(refusing) if "book-a" in path]
