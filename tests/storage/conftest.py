@@ -6,11 +6,14 @@ A server that cannot be started is a failure of every test that needs it, never 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from jupyter_nbforge.storage.gcs import GCSStorage
 from jupyter_nbforge.storage.s3 import S3Storage
 from jupyter_nbforge.testing.azure_server import AzuriteServer
 from jupyter_nbforge.testing.gcs_server import FakeGCSServer
@@ -90,3 +93,46 @@ def _no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+class MakeGCS(Protocol):
+    """Makes a `GCSStorage` with a bucket of its own."""
+
+    def __call__(self, *, versioned: bool = False, **options: Any) -> GCSStorage: ...
+
+
+@pytest.fixture(scope="session")
+def gcs_account(gcs_server: FakeGCSServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key file of the service account that the server knows."""
+    file = tmp_path_factory.mktemp("gcs") / "account.json"
+    file.write_text(json.dumps(gcs_server.service_account_info))
+    return file
+
+
+@pytest.fixture(scope="session")
+def make_gcs(gcs_server: FakeGCSServer, gcs_account: Path) -> MakeGCS:
+    """A factory of storages with a fresh bucket; `options` are traits, over the usual ones.
+
+    Whoever makes one closes it.
+    """
+
+    def make(*, versioned: bool = False, **options: Any) -> GCSStorage:
+        bucket = f"test-{next(_NUMBERS)}"
+        gcs_server.create_bucket(bucket, versioned=versioned)
+        usual = {
+            "bucket": bucket,
+            "endpoint_url": gcs_server.endpoint_url,
+            "credentials_file": str(gcs_account),
+        }
+        return GCSStorage(**{**usual, **options})
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_google_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The tests see none of the credentials and settings of whoever runs them."""
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")

@@ -1,0 +1,270 @@
+"""The client of Cloud Storage, shared by all event loops, and the requests made through it.
+
+Of the SDK its client, its session, its credentials and its signing of URLs are used. The
+requests to objects are made here, on its session, because its own methods cost more: a
+download does not have the metadata (only the XML API sends both), an upload of more than
+8 MiB is a session of several requests, a rewrite has a body (at which the store may take
+nothing over from the source), and a listing makes an object of its own of every entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from .errors import (
+    ConfigurationError,
+    MissingExtraError,
+    PermissionDeniedError,
+    StorageError,
+    UnavailableError,
+)
+from .gcs_body import Body
+from .gcs_errors import About, GarbledError, RefusedError, translated
+from .gcs_options import ClientOptions
+from .gcs_session import SIGNING_SCOPE, load_credentials, new_session
+from .gcs_values import Payload, Places
+from .refusals import Call
+from .threads import ThreadBridge
+from .types import WriteCondition
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer that is a success."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """What it says; `ValueError` if that is no answer of the JSON API."""
+        value = json.loads(self.body)
+        if not isinstance(value, dict):
+            raise ValueError(f"not an object: {type(value).__name__}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What `aclose` closes."""
+
+    client: Client
+    session: Any
+    signing_session: Any
+    """With the scope that signing needs; asked only for signatures."""
+
+    def close(self) -> None:
+        for session in (self.session, self.signing_session):
+            session.close()
+            session._auth_request.session.close()
+
+
+class GCSConnection:
+    """A bucket and the client to it."""
+
+    def __init__(self, bucket: str, *, options: ClientOptions) -> None:
+        if not _is_installed("google.cloud.storage"):
+            raise MissingExtraError(
+                "Google Cloud Storage needs google-cloud-storage: "
+                "pip install 'jupyter-nbforge[gcs]'."
+            )
+        self.bucket = bucket
+        self.places = Places(bucket)
+        self.bucket_seen = False
+        self.endpoint = options.endpoint_url or "Google Cloud Storage"
+        self.timeout = options.timeout
+        self._options = options
+        self._bridge = ThreadBridge(options.max_connections, name="nbforge-gcs")
+        self._guard = threading.Lock()
+        self._renewing = threading.Lock()
+        self._opened: Opened | None = None
+        self._bodies: WeakSet[Body] = WeakSet()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """The function's result, computed in one of the threads that the client has."""
+        return await self._bridge.run(function)
+
+    def call(
+        self, path: str | None, *, condition: WriteCondition | None = None, write: bool = False
+    ) -> AbstractContextManager[None]:
+        """Around each use of the client: SDK errors leave it as storage errors."""
+        return translated(Call(self.bucket, self.endpoint, path, condition, write))
+
+    async def send(
+        self,
+        method: str,
+        place: str,
+        parse: Callable[[Answer], T],
+        *,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        payload: Callable[[], Payload] | None = None,
+        about: About = About.OBJECT,
+        accepted: tuple[int, ...] = (),
+    ) -> T:
+        """Make one request and return what `parse` makes of the answer.
+
+        `place` is below the endpoint or a URL; `payload` and `parse` are called in the thread.
+        A status that is neither a success nor `accepted` raises `RefusedError`.
+        """
+
+        def work() -> T:
+            body = None if payload is None else payload()
+            named = dict(headers or {})
+            if body is not None:
+                named["Content-Type"] = body.content_type
+            data = b"" if body is None else body.content
+            response = self._request(method, place, parameters, headers=named, data=data)
+            status, content = response.status_code, response.content
+            if not (200 <= status < 300 or status in accepted):
+                raise RefusedError(status, response.headers, content, about)
+            try:
+                return parse(Answer(status, response.headers, content))
+            except (LookupError, TypeError, ValueError) as error:
+                raise GarbledError from error
+
+        return await self.run(work)
+
+    async def open(self, place: str, headers: Mapping[str, str]) -> Body:
+        """Begin to read an object by the XML API; `RefusedError` if there is nothing to read."""
+        payer = self._options.user_project
+        named = {**headers, **({"x-goog-user-project": payer} if payer else {})}
+
+        def work() -> Body:
+            # Without this the store unpacks what is stored packed: then no size would be right.
+            asked = {**named, "Accept-Encoding": "gzip"}
+            response = self._request("GET", place, None, headers=asked, stream=True)
+            if response.status_code not in (200, 206):
+                raise RefusedError(response.status_code, response.headers, response.content)
+            body = Body(response)
+            self._bodies.add(body)
+            return body
+
+        return await self.run(work)
+
+    def _request(
+        self, method: str, place: str, parameters: Mapping[str, str] | None, **options: Any
+    ) -> Any:
+        opened = self.opened()
+        session = opened.session
+        self.renew(session)
+        asked = dict(parameters or {})
+        if place.startswith(("/storage/", "/upload/")) and self._options.user_project:
+            asked["userProject"] = self._options.user_project
+        url = place if place.startswith("http") else f"{self.endpoint}{place}"
+        return session.request(
+            method,
+            url,
+            params=asked,
+            timeout=self.timeout,
+            allow_redirects=False,
+            **options,
+        )
+
+    def renew(self, session: Any) -> None:
+        """Get a token if there is none that is valid; of several threads only one asks."""
+        with self._renewing:
+            request = partial(session._auth_request, timeout=self.timeout)
+            session.credentials.before_request(request, "GET", self.endpoint, {})
+
+    async def check_bucket(self) -> None:
+        """`ConfigurationError` if there is no bucket; asked only until something was found in it.
+
+        The JSON API answers alike for an object that is missing and for a bucket that is: a
+        wrong bucket name must not look like an empty store. Who may use objects may mostly
+        list them, but not ask for the bucket itself.
+        """
+        if self.bucket_seen:
+            return
+        one = {"maxResults": "1", "fields": "prefixes"}
+        with suppress(PermissionDeniedError), self.call(None):
+            await self.send(
+                "GET", self.places.objects, Answer.json, parameters=one, about=About.BUCKET
+            )
+        self.bucket_seen = True
+
+    async def chunks(self, path: str, body: Body) -> AsyncGenerator[bytes, None]:
+        """The body of a GET; one that ends early or has another checksum is an error."""
+        while True:
+            try:
+                with self.call(path):
+                    chunk = await self.run(body.read)
+            except StorageError as error:
+                if not body.closed:
+                    raise
+                # Not to be tried again: that would open a client which nobody closes.
+                raise UnavailableError(
+                    f"The storage was closed while {path!r} was read.", path=path
+                ) from error
+            if not chunk:
+                return
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Close the client; idempotent, the connection may be used again afterwards."""
+        self._bridge.close()
+        for body in list(self._bodies):
+            body.close()
+        # Whoever makes the client just now holds the lock for a while.
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._guard:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def opened(self) -> Opened:
+        """The client, made on first use; to be called in a thread."""
+        with self._guard:
+            if self._opened is None:
+                self._opened = self._make()
+                self.endpoint = self._opened.client.api_endpoint.rstrip("/")
+            return self._opened
+
+    def _make(self) -> Opened:
+        from google.auth.credentials import with_scopes_if_required
+        from google.cloud.storage import Client
+
+        options = self._options
+        credentials = load_credentials(options)
+        session = new_session(credentials, options)
+        signing = with_scopes_if_required(credentials, [SIGNING_SCOPE])
+        universe = getattr(credentials, "universe_domain", None)
+        try:
+            client = Client(
+                project=options.project or None,
+                credentials=credentials,
+                _http=session,
+                client_options={
+                    "api_endpoint": options.endpoint_url or None,
+                    "universe_domain": universe or None,
+                },
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                "The Google credentials belong to another cloud than GCSStorage.endpoint_url."
+            ) from error
+        return Opened(client, session, new_session(signing, options))
+
+
+def _is_installed(module: str) -> bool:
+    # Looked for, not imported: that is for the first use.
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,88 @@
+"""Listings of a bucket, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+from .gcs_client import Answer, GCSConnection
+from .gcs_errors import About
+from .gcs_values import RESOURCE_FIELDS, list_page
+from .types import ListPage
+
+_PAGE_SIZE = 1000
+_AFTER_ALL = "\U0010ffff"
+_FIELDS = f"kind,nextPageToken,prefixes,items({RESOURCE_FIELDS})"
+
+
+async def list_pages(
+    connection: GCSConnection,
+    prefix: str,
+    delimiter: str | None,
+    start_after: str | None,
+    page_size: int | None,
+) -> AsyncIterator[ListPage]:
+    """As `BaseStorageService.list_pages`.
+
+    Where a listing starts inside a folder that is to be folded, stores may differ: so the
+    folder is asked for by itself, and then skipped.
+    """
+    request = {
+        "prefix": prefix,
+        "maxResults": str(min(page_size or _PAGE_SIZE, _PAGE_SIZE)),
+        "fields": _FIELDS,
+    }
+    if delimiter is not None:
+        request["delimiter"] = delimiter
+    if start_after:
+        request["startOffset"] = _after(start_after)
+    folder = _folded_at(prefix, delimiter, start_after)
+    if folder is not None:
+        rest = {**request, "prefix": folder, "maxResults": "1"}
+        del rest["delimiter"]
+        if (await _list(connection, rest))[0].objects:
+            yield ListPage(prefixes=(folder,))
+        request["startOffset"] = folder + _AFTER_ALL
+    async for page in _pages(connection, request):
+        yield replace(page, prefixes=tuple(found for found in page.prefixes if found != folder))
+
+
+def _after(path: str) -> str:
+    """The first name after `path`: an offset is part of the listing."""
+    return f"{path}\0"
+
+
+def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
+    """The folder of the listing that `start_after` lies in."""
+    if not delimiter or start_after is None or not start_after.startswith(prefix):
+        return None
+    name, found, _ = start_after[len(prefix) :].partition(delimiter)
+    return prefix + name + found if found else None
+
+
+async def _pages(connection: GCSConnection, request: dict[str, str]) -> AsyncIterator[ListPage]:
+    while True:
+        page, token = await _list(connection, request)
+        yield page
+        if not token:
+            return
+        request["pageToken"] = token
+
+
+async def _list(
+    connection: GCSConnection, request: Mapping[str, str]
+) -> tuple[ListPage, str | None]:
+    """One page and the token of the next."""
+
+    def parse(answer: Answer) -> tuple[ListPage, str | None]:
+        found = answer.json()
+        if found["kind"] != "storage#objects":
+            raise ValueError(f"no listing: {found['kind']}")
+        return list_page(found), found.get("nextPageToken")
+
+    with connection.call(request["prefix"]):
+        answer = await connection.send(
+            "GET", connection.places.objects, parse, parameters=request, about=About.BUCKET
+        )
+    connection.bucket_seen = True
+    return answer

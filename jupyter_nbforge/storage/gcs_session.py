@@ -1,0 +1,146 @@
+"""Credentials, and HTTP connections that can be broken off: what the SDK's client is made of.
+
+All of this is used in threads, and imports the SDK when it is first used.
+"""
+
+from __future__ import annotations
+
+import socket
+import warnings
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any
+
+from .gcs_options import ClientOptions
+from .threads import AbandonedError, Call, check_call, current_call
+
+STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+SIGNING_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+"""https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob"""
+
+
+def load_credentials(options: ClientOptions) -> Any:
+    """The configured credentials, else those that the SDK finds."""
+    import google.auth
+    from google.auth.credentials import AnonymousCredentials
+
+    if options.anonymous:
+        return AnonymousCredentials()
+    if not options.credentials_file:
+        return google.auth.default(scopes=[STORAGE_SCOPE])[0]
+    with warnings.catch_warnings():
+        # It warns of files from strangers; this one the administrator has named.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return google.auth.load_credentials_from_file(
+            options.credentials_file, scopes=[STORAGE_SCOPE]
+        )[0]
+
+
+def new_session(credentials: Any, options: ClientOptions) -> Any:
+    """A session for the store; its connections are broken off when their call is abandoned."""
+    import requests
+    from google.auth.transport.requests import Request
+
+    session = _session_class()(
+        credentials,
+        # Nobody without credentials can renew them.
+        refresh_status_codes=() if options.anonymous else (401,),
+        auth_request=Request(requests.Session()),
+    )
+    session.verify = options.verify
+    # Else requests would look for a password in ~/.netrc, and send that instead of the token.
+    session.auth = _no_password
+    session.headers["User-Agent"] = "jupyter-nbforge (gzip)"
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _adapter_class()(pool_maxsize=options.max_connections))
+    return session
+
+
+def _no_password(request: Any) -> Any:
+    return request
+
+
+@cache
+def _session_class() -> type[Any]:
+    """The SDK's session, but the configured certificates count more than REQUESTS_CA_BUNDLE."""
+    from google.auth.transport.requests import AuthorizedSession
+
+    class Session(AuthorizedSession):
+        def merge_environment_settings(self, *args: Any) -> Any:
+            settings = super().merge_environment_settings(*args)
+            # https://github.com/psf/requests/issues/3829
+            return settings if self.verify is True else {**settings, "verify": self.verify}
+
+    return Session
+
+
+@cache
+def _adapter_class() -> type[Any]:
+    from requests.adapters import HTTPAdapter
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Plain(HTTPConnectionPool):
+        ConnectionCls = _connection_class(HTTPConnectionPool.ConnectionCls)
+
+    class Secure(HTTPSConnectionPool):
+        ConnectionCls = _connection_class(HTTPSConnectionPool.ConnectionCls)
+
+    class Adapter(HTTPAdapter):
+        """Sends each request once: the retry wrapper alone knows what was sent before."""
+
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            self.poolmanager.pool_classes_by_scheme = {"http": Plain, "https": Secure}
+
+        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(*args, **kwargs)
+            manager.pool_classes_by_scheme = {"http": Plain, "https": Secure}
+            return manager
+
+    return Adapter
+
+
+def _connection_class(base: Any) -> type[Any]:
+    class Connection(base):  # type: ignore[misc]
+        """A connection that knows the call that it works for, and is shut down with it.
+
+        Nothing is sent for a call that was abandoned before, not even where it begins to
+        send on a connection that was there already.
+        """
+
+        _call: Call | None = None
+
+        def connect(self) -> None:
+            check_call()
+            super().connect()
+            self._watch()
+
+        def putrequest(self, *args: Any, **kwargs: Any) -> None:
+            check_call()
+            self._watch()
+            super().putrequest(*args, **kwargs)
+
+        def _watch(self) -> None:
+            self._call = call = current_call()
+            if call is not None:
+                try:
+                    call.on_abandon(partial(self._shut_down_for, call))
+                except AbandonedError:
+                    self.close()
+                    raise
+
+        def _shut_down_for(self, call: Call) -> None:
+            # Another call may have got the connection meanwhile.
+            if self._call is call:
+                shut_down(self)
+
+    return Connection
+
+
+def shut_down(connection: Any) -> None:
+    """Wake a thread that waits on a connection; it finds that at its end."""
+    found = getattr(connection, "sock", None)
+    if isinstance(found, socket.socket):
+        with suppress(OSError):
+            # That of SSLSocket would also take the TLS state away under the other thread.
+            socket.socket.shutdown(found, socket.SHUT_RDWR)
