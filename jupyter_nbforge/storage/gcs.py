@@ -62,8 +62,8 @@ MAX_OBJECT_SIZE = 5 * 2**40
 _COPY_REFUSALS = (AlreadyExistsError, NotFoundError, PreconditionError)
 """What Cloud Storage answers to a copy or a move for a reason that may lie with the source."""
 
-_MOVE_REFUSALS = (NotSupportedError, PermissionDeniedError, StorageError)
-"""What it answers where it does not move, or where only copying and deleting is allowed."""
+_MOVE_REFUSALS = (NotFoundError, NotSupportedError, PermissionDeniedError, StorageError)
+"""What it answers to a move of what is there, where it moves nothing or only this not."""
 
 
 class GCSStorage(GCSOptions):
@@ -106,12 +106,7 @@ class GCSStorage(GCSOptions):
         )
 
     async def head(self, path: str) -> ObjectMeta:
-        check_path(path)
-        try:
-            return await self._head(path)
-        except NotFoundError:
-            await self._connection.check_bucket()
-            raise
+        return await self._head(check_path(path))
 
     async def _head(self, path: str) -> ObjectMeta:
         return self._note(await self._head_answer(path, partial(_meta, path)))
@@ -119,10 +114,14 @@ class GCSStorage(GCSOptions):
     async def _head_answer(
         self, path: str, parse: Callable[[Answer], T], fields: str = RESOURCE_FIELDS
     ) -> T:
-        with self._connection.call(path):
-            return await self._connection.send(
-                "GET", self._places.object(path), parse, parameters={"fields": fields}
-            )
+        try:
+            with self._connection.call(path):
+                return await self._connection.send(
+                    "GET", self._places.object(path), parse, parameters={"fields": fields}
+                )
+        except NotFoundError:
+            await self._connection.check_bucket()
+            raise
 
     def _note(self, meta: ObjectMeta) -> ObjectMeta:
         """Remember that there is something in the bucket."""
@@ -273,12 +272,12 @@ class GCSStorage(GCSOptions):
         request = conditions_of(target, condition)
         if source_version is not None:
             request |= conditions_of(source, IfMatch(source_version), "Source")
+        described = await self._described(source, request)
         try:
-            described = await self._described(source, request)
             with self._connection.call(target, condition=condition, write=True):
                 meta = await self._rewrite(source, target, request, described)
         except StorageError as error:
-            raise await self._copy_refused(error, source, source_version) from error
+            raise await self._copy_refused(error, source, request, source_version) from error
         return self._note(meta)
 
     async def _described(self, source: str, request: dict[str, str]) -> dict[str, Any]:
@@ -309,15 +308,23 @@ class GCSStorage(GCSOptions):
             asked["rewriteToken"] = reached
 
     async def _copy_refused(
-        self, error: StorageError, source: str, source_version: Version | None
+        self,
+        error: StorageError,
+        source: str,
+        request: Mapping[str, str],
+        source_version: Version | None,
     ) -> StorageError:
         """Find out which of the two objects a refusal is about."""
         if type(error) not in _COPY_REFUSALS:
             return error
-        found = await self.head(source)
-        if source_version is not None and found.version != source_version:
+        found = await self._head(source)
+        if request.get("ifSourceGenerationMatch") in (None, found.version):
+            return error
+        if source_version is not None:
             return PreconditionError(f"{source!r} was changed meanwhile.", path=source)
-        return error
+        return UnavailableError(
+            f"{source!r} was replaced while it was copied; try again.", path=source, retryable=True
+        )
 
     async def move(
         self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
@@ -336,8 +343,9 @@ class GCSStorage(GCSOptions):
                     parameters=request,
                 )
         except StorageError as error:
-            if type(error) not in _MOVE_REFUSALS:
-                raise await self._copy_refused(error, source.path, source.version) from error
+            refused = await self._copy_refused(error, source.path, request, source.version)
+            if type(refused) not in _MOVE_REFUSALS:
+                raise refused from error
             meta = await super().move(source, target, condition=condition)
             # It did work otherwise: so it was the move itself that was refused.
             self._note_refused_move(error)

@@ -30,10 +30,10 @@ from .errors import (
 from .gcs_body import Body
 from .gcs_errors import About, GarbledError, RefusedError, translated
 from .gcs_options import ClientOptions
-from .gcs_session import SIGNING_SCOPE, load_credentials, new_session
+from .gcs_session import SIGNING_SCOPE, load_credentials, new_session, new_token_request
 from .gcs_values import Payload, Places
 from .refusals import Call
-from .threads import ThreadBridge
+from .threads import ThreadBridge, check_call
 from .types import WriteCondition
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ class Opened:
     session: Any
     signing_session: Any
     """With the scope that signing needs; asked only for signatures."""
+    token_request: Any
 
     def close(self) -> None:
-        for session in (self.session, self.signing_session):
+        for session in (self.session, self.signing_session, self.token_request.session):
             session.close()
-            session._auth_request.session.close()
 
 
 class GCSConnection:
@@ -160,13 +160,12 @@ class GCSConnection:
         self, method: str, place: str, parameters: Mapping[str, str] | None, **options: Any
     ) -> Any:
         opened = self.opened()
-        session = opened.session
-        self.renew(session)
+        self.renew(opened, opened.session)
         asked = dict(parameters or {})
         if place.startswith(("/storage/", "/upload/")) and self._options.user_project:
             asked["userProject"] = self._options.user_project
         url = place if place.startswith("http") else f"{self.endpoint}{place}"
-        return session.request(
+        return opened.session.request(
             method,
             url,
             params=asked,
@@ -175,10 +174,11 @@ class GCSConnection:
             **options,
         )
 
-    def renew(self, session: Any) -> None:
+    def renew(self, opened: Opened, session: Any) -> None:
         """Get a token if there is none that is valid; of several threads only one asks."""
         with self._renewing:
-            request = partial(session._auth_request, timeout=self.timeout)
+            check_call()
+            request = partial(opened.token_request, timeout=self.timeout)
             session.credentials.before_request(request, "GET", self.endpoint, {})
 
     async def check_bucket(self) -> None:
@@ -231,6 +231,7 @@ class GCSConnection:
     def opened(self) -> Opened:
         """The client, made on first use; to be called in a thread."""
         with self._guard:
+            check_call()
             if self._opened is None:
                 self._opened = self._make()
                 self.endpoint = self._opened.client.api_endpoint.rstrip("/")
@@ -242,7 +243,8 @@ class GCSConnection:
 
         options = self._options
         credentials = load_credentials(options)
-        session = new_session(credentials, options)
+        token_request = new_token_request()
+        session = new_session(credentials, token_request, options)
         signing = with_scopes_if_required(credentials, [SIGNING_SCOPE])
         universe = getattr(credentials, "universe_domain", None)
         try:
@@ -259,7 +261,8 @@ class GCSConnection:
             raise ConfigurationError(
                 "The Google credentials belong to another cloud than GCSStorage.endpoint_url."
             ) from error
-        return Opened(client, session, new_session(signing, options))
+        signing_session = new_session(signing, token_request, options)
+        return Opened(client, session, signing_session, token_request)
 
 
 def _is_installed(module: str) -> bool:

@@ -61,7 +61,7 @@ def _signer(connection: GCSConnection, opened: Opened, path: str, account: str) 
     if not account and isinstance(credentials, Signing):
         return credentials
     # The account of a machine or pod is known only once it has given a token.
-    connection.renew(opened.signing_session)
+    connection.renew(opened, opened.signing_session)
     found = account or getattr(opened.signing_session.credentials, "service_account_email", None)
     if not found:
         raise NotSupportedError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 
 from .gcs_client import Answer, GCSConnection
 from .gcs_errors import About
@@ -11,7 +10,6 @@ from .gcs_values import RESOURCE_FIELDS, list_page
 from .types import ListPage
 
 _PAGE_SIZE = 1000
-_AFTER_ALL = "\U0010ffff"
 _FIELDS = f"kind,nextPageToken,prefixes,items({RESOURCE_FIELDS})"
 
 
@@ -35,21 +33,21 @@ async def list_pages(
     if delimiter is not None:
         request["delimiter"] = delimiter
     if start_after:
-        request["startOffset"] = _after(start_after)
+        request["startOffset"] = start_after
     folder = _folded_at(prefix, delimiter, start_after)
     if folder is not None:
-        rest = {**request, "prefix": folder, "maxResults": "1"}
+        # Two, for one may be `start_after` itself: the offset is part of a listing.
+        rest = {**request, "prefix": folder, "maxResults": "2"}
         del rest["delimiter"]
-        if (await _list(connection, rest))[0].objects:
+        found, _ = await _list(connection, rest)
+        if any(meta.path != start_after for meta in found.objects):
             yield ListPage(prefixes=(folder,))
-        request["startOffset"] = folder + _AFTER_ALL
+        request["startOffset"] = folder[:-1] + chr(ord(folder[-1]) + 1)
     async for page in _pages(connection, request):
-        yield replace(page, prefixes=tuple(found for found in page.prefixes if found != folder))
-
-
-def _after(path: str) -> str:
-    """The first name after `path`: an offset is part of the listing."""
-    return f"{path}\0"
+        yield ListPage(
+            tuple(meta for meta in page.objects if meta.path != start_after),
+            tuple(name for name in page.prefixes if name != folder),
+        )
 
 
 def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .base import BaseStorageService, MultipartUpload
@@ -40,10 +41,16 @@ class GCSUpload(MultipartUpload):
     """
 
     def __init__(
-        self, storage: BaseStorageService, path: str, temporary: str, session: ResumableUpload
+        self,
+        storage: BaseStorageService,
+        connection: GCSConnection,
+        path: str,
+        temporary: str,
+        session: ResumableUpload,
     ) -> None:
         super().__init__(path)
         self._storage = storage
+        self._connection = connection
         self._temporary = temporary
         self._session = session
         self._lock = asyncio.Lock()
@@ -67,11 +74,11 @@ class GCSUpload(MultipartUpload):
         name = f"{_TEMPORARY}{secrets.token_hex(8)}"
         temporary = f"{parent}/{name}" if parent else name
         session = await ResumableUpload.begin(connection, path, temporary, properties, options)
-        return cls(storage, path, temporary, session)
+        return cls(storage, connection, path, temporary, session)
 
     async def upload_part(self, number: int, data: bytes) -> None:
         self._check_open()
-        digest = await asyncio.to_thread(_digest, data)
+        digest = await self._connection.run(partial(_digest, data))
         async with self._lock:
             self._check_open()
             if number not in self._digests:

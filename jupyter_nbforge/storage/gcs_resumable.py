@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from base64 import b64encode
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -33,33 +33,33 @@ class Stream:
         self.length = 0
         self.last = 0
         """Where what was added last begins."""
-        self._parts: deque[bytes] = deque()
-        self._begin = 0
+        # Each with its place; replaced and never changed, as a thread may be reading it.
+        self._parts: tuple[tuple[int, bytes], ...] = ()
         self._guard = threading.Lock()
         self._checksum = new_checksum()
         self._summed = 0
 
     def append(self, data: bytes) -> None:
-        self._parts.append(data)
+        self._parts += ((self.length, data),)
         self.last = self.length
         self.length += len(data)
 
     def confirm(self, reached: int) -> None:
         """The store has the bytes before `reached`."""
         self.confirmed = reached
-        while self._parts and self._begin + len(self._parts[0]) <= reached:
-            self._begin += len(self._parts.popleft())
+        self._parts = tuple(
+            (place, part) for place, part in self._parts if place + len(part) > reached
+        )
 
     def pieces(self, start: int, stop: int) -> Pieces:
         """The bytes from `start`, which was not confirmed, to `stop`."""
-        found: list[memoryview] = []
-        begin = self._begin
-        for part in self._parts:
-            end = begin + len(part)
-            if start < end and begin < stop:
-                found.append(memoryview(part)[max(start - begin, 0) : stop - begin])
-            begin = end
-        return Pieces(tuple(found))
+        return Pieces(
+            tuple(
+                memoryview(part)[max(start - place, 0) : stop - place]
+                for place, part in self._parts
+                if start < place + len(part) and place < stop
+            )
+        )
 
     def payload(self, start: int, stop: int) -> Payload:
         """The same as a body, its checksum taken. To be called in a thread."""
@@ -106,7 +106,7 @@ class ResumableUpload:
         options: Mapping[str, str],
     ) -> ResumableUpload:
         """Begin to write the object `name`; errors speak of `path`."""
-        with connection.call(path, write=True):
+        with _hidden(), connection.call(path, write=True):
             address = await connection.send(
                 "POST",
                 connection.places.uploads,
@@ -138,7 +138,7 @@ class ResumableUpload:
         """Free what the store has; idempotent."""
         if self.made is not None:
             return
-        with self._connection.call(self._path):
+        with _hidden(), self._connection.call(self._path):
             await self._connection.send(
                 "DELETE",
                 self._address,
@@ -164,7 +164,7 @@ class ResumableUpload:
     async def _put(self, start: int, stop: int, content_range: str) -> None:
         """One request of the session, after which it is known how far the store got."""
         self._uncertain = True
-        with self._connection.call(self._path, write=True):
+        with _hidden(), self._connection.call(self._path, write=True):
             reached = await self._connection.send(
                 "PUT",
                 self._address,
@@ -181,6 +181,15 @@ class ResumableUpload:
         else:
             self.stream.confirm(reached)
         self._uncertain = False
+
+
+@contextmanager
+def _hidden() -> Iterator[None]:
+    """Around a request of a session: what the SDK says of a failure has the address."""
+    try:
+        yield
+    except StorageError as error:
+        raise error from None
 
 
 def _address_of(answer: Answer) -> str:

@@ -36,16 +36,21 @@ def load_credentials(options: ClientOptions) -> Any:
         )[0]
 
 
-def new_session(credentials: Any, options: ClientOptions) -> Any:
-    """A session for the store; its connections are broken off when their call is abandoned."""
+def new_token_request() -> Any:
+    """How tokens are asked for: on connections of its own, with the usual certificates."""
     import requests
     from google.auth.transport.requests import Request
 
+    return Request(requests.Session())
+
+
+def new_session(credentials: Any, token_request: Any, options: ClientOptions) -> Any:
+    """A session for the store; its connections are broken off when their call is abandoned."""
     session = _session_class()(
         credentials,
         # Nobody without credentials can renew them.
         refresh_status_codes=() if options.anonymous else (401,),
-        auth_request=Request(requests.Session()),
+        auth_request=token_request,
     )
     session.verify = options.verify
     # Else requests would look for a password in ~/.netrc, and send that instead of the token.
