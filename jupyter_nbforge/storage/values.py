@@ -50,6 +50,10 @@ class KnownSizes:
         """Remember the size of this version."""
         self._sizes[meta.path] = (meta.version, meta.size)
 
+    def version_of(self, path: str) -> Version | None:
+        """The version of `path` that was seen last; None if none was."""
+        return self._sizes.get(path, (None, 0))[0]
+
     def size_of(self, path: str, *versions: Version | None) -> int | None:
         """The size of `path`, if what was seen last is one of `versions`; else None."""
         version, size = self._sizes.get(path, (None, 0))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from jupyter_nbforge.storage.azure import AzureStorage
 from jupyter_nbforge.storage.gcs import GCSStorage
 from jupyter_nbforge.storage.s3 import S3Storage
 from jupyter_nbforge.testing.azure_server import AzuriteServer
@@ -136,3 +138,36 @@ def _no_google_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
+
+
+class MakeAzure(Protocol):
+    """Makes an `AzureStorage` with a container of its own."""
+
+    def __call__(self, server: AzuriteServer, **options: Any) -> AzureStorage: ...
+
+
+@pytest.fixture(scope="session")
+def make_azure() -> MakeAzure:
+    """A factory of storages with a fresh container; `options` are traits, over the usual ones.
+
+    Whoever makes one closes it, on the event loop that used it.
+    """
+
+    def make(server: AzuriteServer, **options: Any) -> AzureStorage:
+        container = f"test-{next(_NUMBERS)}"
+        server.create_container(container)
+        usual = {
+            "container": container,
+            "account_url": server.endpoint_url,
+            "account_key": server.account_key,
+        }
+        return AzureStorage(**{**usual, **options})
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_azure_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests see none of the credentials and settings of whoever runs them."""
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)

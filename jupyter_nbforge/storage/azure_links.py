@@ -1,0 +1,89 @@
+"""URLs that carry their own permission: presigned ones, and those of a copy's source."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from .azure_client import AzureClient, AzureConnection
+from .errors import NotSupportedError
+
+if TYPE_CHECKING:
+    from azure.storage.blob import UserDelegationKey
+
+_COPY_SECONDS = 3600.0
+_KEY_DAYS = 7
+"""How long a user delegation key lives at most, and with it each URL that it signs.
+
+https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key
+"""
+
+
+class AzureLinks:
+    """Signs the URLs of one container."""
+
+    def __init__(self, connection: AzureConnection) -> None:
+        self._connection = connection
+        self._key: tuple[UserDelegationKey, datetime] | None = None
+
+    async def signed_url(self, path: str, permission: str, expires_in: float, **bound: str) -> str:
+        """A URL that allows `permission` on an object to anybody for `expires_in` seconds.
+
+        It is signed with the account key or with one that the identity gets for this; whoever
+        was given a SAS can sign nothing. `bound` are headers of the answer. It has no time
+        from which on it holds, as clocks differ.
+        """
+        client = await self._connection.client()
+        with self._connection.call(path):
+            token = await self._sign(client, path, permission, expires_in, bound)
+            return f"{client.blob(path).url}?{token}"
+
+    async def _sign(
+        self, client: AzureClient, path: str, permission: str, expires_in: float, bound: Any
+    ) -> str:
+        from azure.storage.blob import generate_blob_sas
+
+        account = self._connection.account
+        expiry = datetime.now(timezone.utc) + timedelta(seconds=expires_in)
+        if account.key:
+            secret: dict[str, Any] = {"account_key": account.key}
+        elif self._connection.by_token:
+            secret = {"user_delegation_key": await self._delegated(client, expiry)}
+        else:
+            raise NotSupportedError(
+                "A SAS cannot sign a presigned URL; give the server an account key or an identity.",
+                path=path,
+            )
+        if not account.is_plain:
+            bound = {**bound, "protocol": "https"}
+        return generate_blob_sas(
+            account.name,
+            self._connection.bucket,
+            path,
+            permission=permission,
+            expiry=expiry,
+            **secret,
+            **bound,
+        )
+
+    async def _delegated(self, client: AzureClient, expiry: datetime) -> UserDelegationKey:
+        """A key that holds until `expiry`, the last one if it does."""
+        if self._key is None or self._key[1] < expiry:
+            now = datetime.now(timezone.utc)
+            end = now + timedelta(days=_KEY_DAYS)
+            key = await client.service.get_user_delegation_key(now, end)
+            self._key = (key, end)
+        return self._key[0]
+
+    async def source_of(self, path: str) -> tuple[str, dict[str, Any]]:
+        """The URL of a copy's source, and the argument that authorises it where the URL does not.
+
+        https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
+        """
+        client = await self._connection.client()
+        if self._connection.by_token:
+            with self._connection.call(path):
+                return client.blob(path).url, {"source_authorization": await client.bearer()}
+        if self._connection.account.key:
+            return await self.signed_url(path, "r", _COPY_SECONDS), {}
+        return client.blob(path).url, {}

@@ -1,0 +1,56 @@
+"""AzureStorage keeps the rules of the storage interface, on Azurite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+
+from jupyter_nbforge.storage import BaseStorageService, create_storage_service
+from jupyter_nbforge.storage.azure import AzureStorage
+from jupyter_nbforge.storage.types import Capabilities
+from jupyter_nbforge.testing.azure_server import AzuriteServer
+from jupyter_nbforge.testing.conformance import StorageConformance
+
+from .conftest import MakeAzure
+
+AZURITE = "https://github.com/Azure/Azurite"
+
+CAPABILITIES = Capabilities(presigned_urls=True, presigned_content_type=False)
+
+WEAK: Mapping[str, str] = {
+    "test_an_odd_name_round_trips[backslash]": f"{AZURITE}: takes a backslash for a slash",
+}
+
+
+class TestAzurite(StorageConformance):
+    capabilities = CAPABILITIES
+    many = 350
+    known_weaknesses: ClassVar[Mapping[str, str]] = WEAK
+
+    @pytest.fixture
+    def storage(self, azurite_server: AzuriteServer, make_azure: MakeAzure) -> AzureStorage:
+        storage = make_azure(azurite_server)
+        # Azurite takes a minute for more than a page of Azure's.
+        storage.max_page_size = 100
+        return storage
+
+
+class TestAzuriteByFactory(StorageConformance):
+    """The same through the URL and the standard stack, below a prefix."""
+
+    capabilities = CAPABILITIES
+    many = 350
+    known_weaknesses: ClassVar[Mapping[str, str]] = WEAK
+
+    @pytest.fixture
+    def storage(
+        self, azurite_server: AzuriteServer, make_azure: MakeAzure, monkeypatch: pytest.MonkeyPatch
+    ) -> BaseStorageService:
+        monkeypatch.setattr(AzureStorage, "max_page_size", 100)
+        return create_storage_service(
+            f"az://{make_azure(azurite_server).container}/pre/fix",
+            account_url=azurite_server.endpoint_url,
+            account_key=azurite_server.account_key,
+        )
