@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import timezone
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,22 +13,15 @@ from .azure_client import MAX_PUT_SIZE, AzureConnection
 from .azure_copies import AzureCopies, Copy
 from .azure_directories import AzureDirectories
 from .azure_errors import DirectoryNotEmptyError
-from .azure_links import AzureLinks
 from .azure_listing import AzureListing
-from .azure_multipart import MAX_PART_SIZE, MAX_PARTS, AzureUpload
+from .azure_multipart import MAX_PART_SIZE, MAX_PARTS
+from .azure_objects import AzureObjects, file_answer
 from .azure_options import AzureOptions
 from .azure_values import (
-    answer_of,
-    content_arguments,
-    content_md5,
     headers_of,
-    is_directory,
     link_parameters,
-    match_arguments,
     object_meta,
     request_headers,
-    storage_arguments,
-    version_of,
     whole_size,
 )
 from .base import MultipartUpload
@@ -39,7 +30,6 @@ from .errors import (
     NotFoundError,
     NotSupportedError,
     PreconditionError,
-    StorageError,
     TooLargeError,
     UnavailableError,
 )
@@ -55,22 +45,12 @@ from .types import (
     Version,
     WriteCondition,
 )
-from .values import KnownSizes, check_link, no_chunks, range_header
+from .values import check_link, no_chunks, range_header
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
-
-_COPY_REFUSALS = (
-    AlreadyExistsError,
-    NotFoundError,
-    NotSupportedError,
-    PreconditionError,
-    StorageError,
-    TooLargeError,
-)
-"""What Azure answers to a copy for a reason that may lie with the source."""
 
 
 class AzureStorage(AzureOptions):
@@ -112,11 +92,13 @@ class AzureStorage(AzureOptions):
             verify=(self.ca_bundle or True) if self.verify_tls else False,
         )
         self._directories = AzureDirectories(self._connection, self.hierarchical_namespace)
+        options = self.write_options()
+        self._objects = AzureObjects(
+            self._connection, self._directories, options, self.check_condition
+        )
+        self._copies = AzureCopies(self._connection, self._directories, self._objects, options)
         self._listing = AzureListing(self._connection)
-        self._links = AzureLinks(self._connection)
-        self._sizes = KnownSizes()
         self._batches = AzureBatches(self._connection)
-        self._copies = AzureCopies(self._connection, self._links, self.write_options())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -139,34 +121,7 @@ class AzureStorage(AzureOptions):
 
     async def head(self, path: str) -> ObjectMeta:
         check_path(path)
-        return await self._head(path)
-
-    async def _head(self, path: str, **conditions: str) -> ObjectMeta:
-        answer = await self._head_answer(path, **conditions)
-        return self._note(object_meta(path, answer["size"], answer))
-
-    async def _head_answer(self, path: str, **conditions: str) -> Mapping[str, Any]:
-        headers = request_headers(conditions)
-        if path.endswith(DELIMITER) and self._directories.hierarchical:
-            return await self._directories.head(path, headers)
-        try:
-            answer = await self._connection.head(path, headers)
-        except NotFoundError:
-            if not path.endswith(DELIMITER):
-                raise
-            return await self._directories.head(path, headers)
-        return self._no_directory(path, answer)
-
-    @staticmethod
-    def _no_directory(path: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        if is_directory(path, answer["metadata"]):
-            raise NotFoundError(f"{path!r} does not exist; it is a folder.", path=path)
-        return answer
-
-    def _note(self, meta: ObjectMeta) -> ObjectMeta:
-        """Remember the size of this version: the answer to a copy does not have it."""
-        self._sizes.note(meta)
-        return meta
+        return await self._objects.head(path)
 
     def get(
         self,
@@ -186,22 +141,23 @@ class AzureStorage(AzureOptions):
     ) -> AsyncIterator[ObjectReader]:
         if path.endswith(DELIMITER):
             # The marker of a folder may be a directory, and mostly has no bytes to read.
-            marker = await self._missing_first(path, self._head(path, **conditions))
+            marker = await self._missing_first(path, self._objects.head(path, **conditions))
             if not marker.size:
                 yield ObjectReader(marker, no_chunks())
                 return
-        response = await self._missing_first(path, self._get(path, byte_range, conditions))
-        if response is None:
+        wanted = {} if byte_range is None else {"x-ms-range": range_header(byte_range)}
+        headers = {**request_headers(conditions), **wanted}
+        reading = await self._missing_first(path, self._connection.get(path, headers))
+        if reading is None:
             yield await self._beyond_the_end(path, byte_range, conditions)
             return
+        answer, response = reading
+        chunks = self._connection.chunks(path, answer, response)
         try:
-            answer = self._no_directory(path, answer_of(response.headers))
-            md5 = answer["content_md5"] if response.status_code == 200 else None
-            chunks = self._connection.chunks(path, response, md5)
-            async with aclosing(chunks):
-                size = whole_size(path, byte_range, answer)
-                yield ObjectReader(self._note(object_meta(path, size, answer)), chunks)
+            size = whole_size(path, byte_range, file_answer(path, answer))
+            yield ObjectReader(self._objects.note(object_meta(path, size, answer)), chunks)
         finally:
+            await chunks.aclose()
             response.internal_response.close()
 
     async def _missing_first(self, path: str, reading: Awaitable[T]) -> T:
@@ -209,30 +165,13 @@ class AzureStorage(AzureOptions):
         try:
             return await reading
         except PreconditionError:
-            await self._head_answer(path)
+            await self._objects.head_answer(path)
             raise
-
-    async def _get(
-        self, path: str, byte_range: ByteRange | None, conditions: Mapping[str, str]
-    ) -> Any:
-        """The response to a GET, its body still to be read; None for a range beyond the end."""
-        from azure.core.exceptions import HttpResponseError
-
-        wanted = {} if byte_range is None else {"x-ms-range": range_header(byte_range)}
-        headers = {**request_headers(conditions), **wanted}
-        client = await self._connection.client()
-        with self._connection.call(path):
-            try:
-                return await client.send("GET", client.blob(path).url, headers, {})
-            except HttpResponseError as error:
-                if error.status_code != 416:
-                    raise
-        return None
 
     async def _beyond_the_end(
         self, path: str, byte_range: ByteRange | None, conditions: Mapping[str, str]
     ) -> ObjectReader:
-        meta = await self._head(path, **conditions)
+        meta = await self._objects.head(path, **conditions)
         if byte_range is None or byte_range.start < meta.size:
             raise UnavailableError(
                 f"{path!r} was replaced while it was opened; try again.", path=path, retryable=True
@@ -253,30 +192,12 @@ class AzureStorage(AzureOptions):
             raise TooLargeError(f"{path!r} is larger than the store takes at once.", path=path)
         headers = headers_of(path, content_type, metadata)
         try:
-            return await self._write(path, data, headers, condition)
+            return await self._objects.write(path, data, headers, condition)
         except AlreadyExistsError:
             if condition is not None or not path.endswith(DELIMITER):
                 raise
             # A directory cannot be written over one that is there already.
-            return await self._head(path)
-
-    async def _write(
-        self, path: str, data: bytes, headers: Mapping[str, Any], condition: WriteCondition | None
-    ) -> ObjectMeta:
-        name = await self._directories.blob_of(path)
-        md5 = await content_md5(data)
-        client = await self._connection.client()
-        with self._connection.call(path, condition=condition, write=True):
-            answer = await client.blob(name).upload_blob(
-                data,
-                length=len(data),
-                overwrite=True,
-                headers={"Content-MD5": md5},
-                **content_arguments(headers),
-                **storage_arguments(self.write_options()),
-                **match_arguments(condition),
-            )
-        return self._note(object_meta(path, len(data), {**headers, **answer, "content_md5": md5}))
+            return await self._objects.head(path)
 
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
         check_path(path)
@@ -323,7 +244,7 @@ class AzureStorage(AzureOptions):
                     yield ListPage(objects=(directory,))
             looked = True
             for meta in page.objects:
-                self._note(meta)
+                self._objects.note(meta)
             yield page
 
     def _may_be_directory(self, prefix: str, start_after: str | None) -> bool:
@@ -331,13 +252,11 @@ class AzureStorage(AzureOptions):
 
         Of the folders of our own, which nobody else makes, it is of no interest.
         """
-        if self._directories.hierarchical is False and self.hierarchical_namespace is False:
-            return False
+        folder = prefix.endswith(DELIMITER) and invalid_reason(prefix) is None
         before = start_after is not None and start_after >= prefix
         ours = f"/{RESERVED_PREFIX}" in f"/{prefix}"
-        return (
-            prefix.endswith(DELIMITER) and invalid_reason(prefix) is None and not (before or ours)
-        )
+        plain = self.hierarchical_namespace is False
+        return folder and not (before or ours or plain)
 
     @staticmethod
     def _wants_directory(
@@ -359,59 +278,8 @@ class AzureStorage(AzureOptions):
     ) -> ObjectMeta:
         check_path(source)
         check_path(target)
-        job = Copy(source, target, condition, source_version)
-        if source.endswith(DELIMITER) and await self._directories.is_hierarchical():
-            return await self._copy_otherwise(job, await self._source_of(job))
-        # That of the version seen last, where the store checks it, is the size of the copy.
-        expected = source_version or self._sizes.version_of(source)
-        size = self._sizes.size_of(source, expected)
-        if size is not None and size > self.max_copy_size:
-            return await self._copy_otherwise(job, await self._source_of(job))
-        try:
-            answer = await self._copies.at_once(job, expected)
-        except StorageError as error:
-            return await self._copy_refused(error, job, expected)
-        return await self._copied(target, answer, size)
-
-    async def _source_of(self, job: Copy) -> Mapping[str, Any]:
-        """What a HEAD says of the source; `PreconditionError` if it is another version."""
-        found = await self._head_answer(job.source)
-        if job.source_version not in (None, version_of(found["etag"])):
-            raise PreconditionError(f"{job.source!r} was changed meanwhile.", path=job.source)
-        return found
-
-    async def _copy_refused(
-        self, error: StorageError, job: Copy, expected: Version | None
-    ) -> ObjectMeta:
-        """Find out which of the two objects a refusal is about, or copy in another way."""
-        if type(error) not in _COPY_REFUSALS:
-            raise error
-        found = await self._source_of(job)
-        version = version_of(found["etag"])
-        missing = isinstance(error, NotFoundError) and job.source.endswith(DELIMITER)
-        if missing or found["size"] > self.max_copy_size:
-            return await self._copy_otherwise(job, found)
-        if job.source_version is not None or expected in (None, version):
-            raise error
-        # It was changed since it was seen, and any version is to be copied.
-        answer = await self._copies.at_once(job, version)
-        return await self._copied(job.target, answer, found["size"])
-
-    async def _copy_otherwise(self, job: Copy, found: Mapping[str, Any]) -> ObjectMeta:
-        """Copy what a HEAD `found`: a marker by making another, what is large in parts."""
-        if job.source.endswith(DELIMITER):
-            headers = headers_of(job.target, found["content_type"], found["metadata"])
-            return await self._write(job.target, b"", headers, job.condition)
-        upload = self._upload(job.target, found)
-        return self._note(await self._copies.in_parts(job, upload, found))
-
-    async def _copied(self, target: str, answer: Mapping[str, Any], size: int | None) -> ObjectMeta:
-        """The metadata of a new copy; its size is not in the answer, but mostly known."""
-        version = version_of(answer["etag"])
-        if size is None:
-            return replace(await self._head(target), version=version)
-        modified = answer["last_modified"].astimezone(timezone.utc)
-        return self._note(ObjectMeta(target, size, modified, version))
+        job = Copy(source, target, condition, source_version, self.max_copy_size)
+        return await self._copies.copy(job)
 
     async def create_multipart_upload(
         self,
@@ -420,12 +288,8 @@ class AzureStorage(AzureOptions):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> MultipartUpload:
-        return self._upload(check_path(path), headers_of(path, content_type, metadata))
-
-    def _upload(self, path: str, headers: Mapping[str, Any]) -> AzureUpload:
-        return AzureUpload(
-            self._connection, path, headers, self.write_options(), self.check_condition
-        )
+        check_path(path)
+        return self._objects.upload(path, headers_of(path, content_type, metadata))
 
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
@@ -436,7 +300,7 @@ class AzureStorage(AzureOptions):
         check_link(path, expires_in, options, self.capabilities)
         permission = "cw" if options.get("method") == "PUT" else "r"
         bound = link_parameters(options)
-        return await self._links.signed_url(path, permission, math.ceil(expires_in), **bound)
+        return await self._copies.links.signed_url(path, permission, math.ceil(expires_in), **bound)
 
     async def aclose(self) -> None:
         await self._connection.aclose()

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .azure_errors import translated
+from .azure_errors import GarbledAnswerError, translated
 from .azure_options import Account
 from .azure_values import answer_of, match_arguments
-from .errors import MissingExtraError, UnavailableError
+from .errors import ConfigurationError, MissingExtraError, UnavailableError
 from .loops import PerLoop
 from .refusals import Call
 from .types import IfMatch, WriteCondition
@@ -128,6 +128,29 @@ class AzureConnection:
             response.internal_response.release()
             return answer_of(response.headers)
 
+    async def get(
+        self, path: str, headers: Mapping[str, str]
+    ) -> tuple[Mapping[str, Any], Any] | None:
+        """The answer to a GET and the SDK's response, whose body is still to be read.
+
+        None for a range that begins beyond the end.
+        """
+        from azure.core.exceptions import HttpResponseError
+
+        client = await self.client()
+        with self.call(path):
+            try:
+                response = await client.send("GET", client.blob(path).url, headers, {})
+            except HttpResponseError as error:
+                if error.status_code != 416:
+                    raise
+                return None
+            try:
+                return answer_of(response.headers), response
+            except GarbledAnswerError:
+                response.internal_response.close()
+                raise
+
     async def delete(self, path: str, condition: IfMatch | None, *, snapshots: bool = True) -> None:
         """Delete this very blob, with its snapshots; `NotFoundError`."""
         options: dict[str, Any] = {"delete_snapshots": "include"} if snapshots else {}
@@ -136,13 +159,14 @@ class AzureConnection:
             await client.blob(path).delete_blob(**options, **match_arguments(condition))
 
     async def chunks(
-        self, path: str, response: Any, md5: str | None
+        self, path: str, answer: Mapping[str, Any], response: Any
     ) -> AsyncGenerator[bytes, None]:
         """The body of a GET; one that ends early or has another checksum is an error.
 
         The last chunk is given when all have been checked: nobody sees a damaged body whole.
         """
         digest = hashlib.md5(usedforsecurity=False)
+        md5 = None if answer["content_range"] else answer["content_md5"]
         content = response.internal_response.content
         missing = int(response.headers.get("Content-Length", 0))
         held = b""
@@ -163,8 +187,15 @@ class AzureConnection:
             yield held
 
     async def _read(self, path: str, content: Any) -> bytes:
-        with self.call(path):
-            chunk: bytes = await content.read(_CHUNK_SIZE)
+        try:
+            with self.call(path):
+                chunk: bytes = await content.read(_CHUNK_SIZE)
+        except RuntimeError as error:
+            # Of a connection that `aclose` has closed meanwhile. Not to be tried again: that
+            # would open a client which nobody closes.
+            raise UnavailableError(
+                f"The storage was closed while {path!r} was read.", path=path
+            ) from error
         return chunk
 
     async def aclose(self) -> None:
@@ -174,7 +205,8 @@ class AzureConnection:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[AzureClient]:
         # Importing the SDK takes up to a second and certificates some more: in a thread.
-        tls = await asyncio.to_thread(_prepare, self._verify, self.by_token)
+        with self.call(None):
+            tls = await asyncio.to_thread(_prepare, self._verify, self.by_token)
         async with AsyncExitStack() as opened:
             session = await opened.enter_async_context(_session(self._max_connections, tls))
             credential = None
@@ -188,7 +220,12 @@ class AzureConnection:
         from azure.identity.aio import DefaultAzureCredential
 
         identity = {"managed_identity_client_id": self._identity} if self._identity else {}
-        return DefaultAzureCredential(**identity)
+        try:
+            return DefaultAzureCredential(**identity)
+        except ValueError as error:
+            raise ConfigurationError(
+                "The AZURE_* variables of the server describe no identity; check them."
+            ) from error
 
     def _service(self, session: Any, credential: AsyncTokenCredential | None) -> BlobServiceClient:
         from azure.core.pipeline.transport import AioHttpTransport

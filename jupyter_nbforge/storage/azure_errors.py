@@ -325,7 +325,7 @@ def _from_answer(error: HttpResponseError, call: Call, by_token: bool) -> Storag
 def _rule(code: str, status: int, call: Call, *, by_token: bool) -> Rule:
     if status == 304:
         return _NOT_MODIFIED
-    if not code and status < 500 and status not in (401, 403, 429):
+    if not code and (status < 400 or status in (400, 404, 405)):
         return _NOT_AZURE
     if code == "AuthorizationFailure":
         return _FIREWALL if by_token else _REFUSED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from .azure_client import AzureConnection
 from .azure_values import (
@@ -17,6 +17,9 @@ from .azure_values import (
 from .base import MultipartUpload
 from .errors import NotFoundError, StorageError
 from .types import ObjectMeta, WriteCondition
+
+Check: TypeAlias = Callable[[str, WriteCondition], Awaitable[None]]
+"""Looks whether a condition on a path holds, or raises what it promises."""
 
 MAX_PARTS = 50_000
 MAX_PART_SIZE = 4000 * 2**20
@@ -42,12 +45,9 @@ class AzureUpload(MultipartUpload):
         path: str,
         headers: Mapping[str, Any],
         options: Mapping[str, Any],
-        check: Callable[[str, WriteCondition], Awaitable[None]],
+        check: Check,
     ) -> None:
-        """`headers` describe the object, `options` how the store is to keep it.
-
-        `check` looks whether a condition still holds.
-        """
+        """`headers` describe the object, `options` how the store is to keep it."""
         super().__init__(path)
         self._connection = connection
         self._headers = headers

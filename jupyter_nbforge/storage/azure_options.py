@@ -101,7 +101,8 @@ class AzureOptions(BaseStorageService):
         config=True,
         help="Whether the account has a hierarchical namespace (Data Lake Storage), with real "
         "directories. Unset: it is asked when the first folder is made or deleted, which a SAS "
-        "or a role may not allow; set it then.",
+        "or a role may not allow; set it then. Off also means that no tool leaves directories "
+        "there, which saves looking for them.",
     )
 
     max_connections = Int(32, min=1, config=True, help="Connections to the store at most.")
@@ -216,6 +217,11 @@ class AzureOptions(BaseStorageService):
                 bool(named and account.name) and named != account.name,
                 f"The account is {account.name!r} and, by its URL, {named!r}; set "
                 f"AzureStorage.account_name or account_url right {_FROM_ENVIRONMENT}.",
+            ),
+            (
+                bool(named) and bool(urlsplit(account.url).path),
+                "AzureStorage.account_url must end with the host; the container goes into "
+                "storage_url.",
             ),
             (
                 account.is_plain and not (account.key or account.sas or self.anonymous),

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from .azure_errors import GarbledAnswerError
 from .errors import NotSupportedError, StorageError
 from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
 from .paths import DELIMITER, FOLDER_CONTENT_TYPE
@@ -117,7 +118,17 @@ def _base64_md5(data: bytes) -> str:
 
 
 def answer_of(headers: Mapping[str, str]) -> dict[str, Any]:
-    """What the headers of an answer to a HEAD or GET say of the whole blob."""
+    """What the headers of an answer to a HEAD or GET say of the whole blob.
+
+    `GarbledAnswerError` if they are not those of a blob.
+    """
+    try:
+        return _answer_of(headers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise GarbledAnswerError from error
+
+
+def _answer_of(headers: Mapping[str, str]) -> dict[str, Any]:
     metadata = {
         name[len(_METADATA_HEADER) :].lower(): value
         for name, value in headers.items()
