@@ -149,14 +149,17 @@ class AzureCopies:
         """Copy the version that was `found` by a HEAD, with its properties."""
         url, authorization = await self.links.source_of(job.source)
         size: int = found["size"]
-        source = {**source_match_arguments(version_of(found["etag"])), **authorization}
+        # The SDK knows no argument for the version of the source of a part.
+        match = {"headers": {"x-ms-source-if-match": version_of(found["etag"])}}
         step = max(_COPY_PART_SIZE, -(-size // MAX_PARTS))
         limit = asyncio.Semaphore(_COPIES_AT_ONCE)
         upload = self._objects.upload(job.target, found)
 
         async def one(number: int, start: int) -> None:
             async with limit:
-                await upload.copy_part(number, url, start, min(start + step, size), source)
+                await upload.copy_part(
+                    number, url, start, min(start + step, size), {**match, **authorization}
+                )
 
         async with upload:
             starts = enumerate(range(0, size, step), start=1)

@@ -18,7 +18,6 @@ from .paths import DELIMITER
 from .types import ListPage, ObjectMeta
 
 _PIECE = 2**16
-_REMEMBERED = 256
 
 
 @dataclass(slots=True)
@@ -46,30 +45,25 @@ class AzureListing:
 
     def __init__(self, connection: AzureConnection) -> None:
         self._connection = connection
-        self._markers: dict[tuple[str, str | None, str], str] = {}
 
     async def pages(
         self, prefix: str, delimiter: str | None, start_after: str | None, page_size: int
     ) -> AsyncIterator[ListPage]:
         """As `BaseStorageService.list_pages`, the directory of `prefix` itself left out.
 
-        Azure has no StartAfter in this version: what comes before is asked for and left out,
-        unless it is a listing of ours that broke off at the end of a page.
+        Azure has no StartAfter in this version: what comes before is asked for and left out.
         """
         folder = _folded_at(prefix, delimiter, start_after)
         if folder is not None and await self._goes_on(folder, start_after, page_size):
             yield ListPage(prefixes=(folder,))
         merger = _Merger(delimiter)
-        marker = self._markers.get((prefix, delimiter, start_after or ""), "")
+        marker = ""
         while True:
             answer = await self._list(prefix, delimiter, marker, page_size)
-            page = merger.page(answer)
-            yield _after(page, start_after, folder)
+            yield _after(merger.page(answer), start_after, folder)
             marker = answer.next_marker
             if not marker:
                 return
-            if not merger.waiting:
-                self._remember(prefix, delimiter, page, marker)
 
     async def _goes_on(self, folder: str, start_after: str | None, page_size: int) -> bool:
         """Whether a folder holds anything after `start_after`."""
@@ -77,12 +71,6 @@ class AzureListing:
             if page.objects:
                 return True
         return False
-
-    def _remember(self, prefix: str, delimiter: str | None, page: ListPage, marker: str) -> None:
-        if len(self._markers) >= _REMEMBERED:
-            self._markers.clear()
-        last = max((*page.prefixes, *(meta.path for meta in page.objects)), default="")
-        self._markers[prefix, delimiter, last] = marker
 
     async def _list(
         self, prefix: str, delimiter: str | None, marker: str, page_size: int
@@ -114,21 +102,21 @@ class _Merger:
 
     def __init__(self, delimiter: str | None) -> None:
         self._as_prefixes = delimiter == DELIMITER
-        self.waiting: dict[str, ObjectMeta | None] = {}
+        self._waiting: dict[str, ObjectMeta | None] = {}
         self._directories: set[str] = set()
         self._given: set[str] = set()
 
     def page(self, answer: _Answer) -> ListPage:
         """The page of those entries of `answer`, and of answers before, whose place is here."""
         for meta in answer.directories:
-            self.waiting[meta.path] = None if self._as_prefixes else meta
+            self._waiting[meta.path] = None if self._as_prefixes else meta
             self._directories.add(meta.path)
         # Over a directory that says the same.
-        self.waiting.update((meta.path, meta) for meta in answer.objects)
-        self.waiting.update((path, None) for path in answer.prefixes)
+        self._waiting.update((meta.path, meta) for meta in answer.objects)
+        self._waiting.update((path, None) for path in answer.prefixes)
         position = answer.position() if answer.next_marker else None
-        due = sorted(path for path in self.waiting if _is_due(path, position))
-        entries = [(path, self.waiting.pop(path)) for path in due]
+        due = sorted(path for path in self._waiting if _is_due(path, position))
+        entries = [(path, self._waiting.pop(path)) for path in due]
         entries = [entry for entry in entries if entry[0] not in self._given]
         self._given.update(self._directories.intersection(due))
         return ListPage(
