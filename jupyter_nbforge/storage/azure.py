@@ -236,16 +236,24 @@ class AzureStorage(AzureOptions):
         page_size: int | None = None,
     ) -> AsyncIterator[ListPage]:
         size = min(page_size or self.max_page_size, self.max_page_size)
-        looked = not self._may_be_directory(prefix, start_after)
+        look = self._may_be_directory(prefix, start_after)
         async for page in self._listing.pages(prefix, delimiter, start_after, size):
-            if not looked and self._wants_directory(prefix, delimiter, page_size, page):
-                directory = await self._directories.find(prefix)
-                if directory is not None:
-                    yield ListPage(objects=(directory,))
-            looked = True
+            if not page.objects and not page.prefixes:
+                continue
+            marked = any(meta.path == prefix for meta in page.objects)
+            if look and delimiter is None and page_size != 1 and not marked:
+                yield await self._directory_page(prefix)
+            look = False
             for meta in page.objects:
                 self._objects.note(meta)
             yield page
+        if look:
+            yield await self._directory_page(prefix)
+
+    async def _directory_page(self, prefix: str) -> ListPage:
+        """The marker of `prefix` if it is a directory."""
+        directory = await self._directories.find(prefix)
+        return ListPage() if directory is None else ListPage(objects=(directory,))
 
     def _may_be_directory(self, prefix: str, start_after: str | None) -> bool:
         """Whether the marker of `prefix` belongs into the listing and may be a directory.
@@ -257,16 +265,6 @@ class AzureStorage(AzureOptions):
         ours = f"/{RESERVED_PREFIX}" in f"/{prefix}"
         plain = self.hierarchical_namespace is False
         return folder and not (before or ours or plain)
-
-    @staticmethod
-    def _wants_directory(
-        prefix: str, delimiter: str | None, page_size: int | None, page: ListPage
-    ) -> bool:
-        """Whether it is worth a look, by the first page of the listing."""
-        if any(meta.path == prefix for meta in page.objects):
-            return False
-        nothing = not page.objects and not page.prefixes
-        return nothing or (delimiter is None and page_size != 1)
 
     async def copy(
         self,

@@ -47,7 +47,7 @@ class AzureDirectories:
         """As `AzureConnection.head`; `NotFoundError` if there is no directory."""
         name = path.removesuffix(DELIMITER)
         answer = await self._connection.head(name, headers)
-        if not is_directory(name, answer["metadata"]):
+        if not is_directory(name, answer["metadata"], answer["resource_type"]):
             raise NotFoundError(f"{path!r} does not exist.", path=path)
         return {**answer, "size": 0}
 

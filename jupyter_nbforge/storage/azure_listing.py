@@ -31,8 +31,9 @@ class _Answer:
 
     def position(self) -> str:
         """The name that the listing has come to."""
-        found = (meta.path for meta in (*self.objects, *self.directories))
-        return max((*self.prefixes, *found), key=_utf16, default="")
+        names = [meta.path for meta in self.objects]
+        names += [meta.path.removesuffix(DELIMITER) for meta in self.directories]
+        return max((*self.prefixes, *names), key=_utf16, default="")
 
 
 class AzureListing:
@@ -184,7 +185,7 @@ def _add(answer: _Answer, element: ElementTree.Element) -> None:
         return
     properties = {found.tag: found.text or "" for found in element.iterfind("Properties/*")}
     metadata = {found.tag.lower(): found.text or "" for found in element.iterfind("Metadata/*")}
-    directory = is_directory(path, {"resourcetype": properties.get("ResourceType", ""), **metadata})
+    directory = is_directory(path, metadata, properties.get("ResourceType"))
     meta = ObjectMeta(
         path=path + DELIMITER if directory else path,
         size=0 if directory else int(properties["Content-Length"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .azure_client import AzureConnection
@@ -17,7 +18,7 @@ from .azure_values import (
     request_headers,
     storage_arguments,
 )
-from .errors import NotFoundError
+from .errors import NotFoundError, PreconditionError
 from .paths import DELIMITER
 from .types import ObjectMeta, WriteCondition
 from .values import KnownSizes
@@ -56,10 +57,12 @@ class AzureObjects:
             return await self._directories.head(path, headers)
         try:
             answer = await self._connection.head(path, headers)
-        except NotFoundError:
-            if not path.endswith(DELIMITER):
-                raise
-            return await self._directories.head(path, headers)
+        except (NotFoundError, PreconditionError) as error:
+            # Azurite says of a condition on what is missing that it is not met.
+            if path.endswith(DELIMITER):
+                with suppress(NotFoundError):
+                    return await self._directories.head(path, headers)
+            raise error
         return file_answer(path, answer)
 
     async def write(
@@ -88,6 +91,6 @@ class AzureObjects:
 
 def file_answer(path: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     """`answer`, or `NotFoundError` where it is that of a directory."""
-    if is_directory(path, answer["metadata"]):
+    if is_directory(path, answer["metadata"], answer["resource_type"]):
         raise NotFoundError(f"{path!r} does not exist; it is a folder.", path=path)
     return answer

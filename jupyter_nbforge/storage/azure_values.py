@@ -139,6 +139,7 @@ def _answer_of(headers: Mapping[str, str]) -> dict[str, Any]:
     return {
         "size": int(headers.get("Content-Length", 0)),
         "content_range": headers.get("Content-Range"),
+        "resource_type": headers.get("x-ms-resource-type"),
         "etag": headers["ETag"],
         "last_modified": parsedate_to_datetime(headers["Last-Modified"]),
         "content_type": headers.get("Content-Type"),
@@ -151,9 +152,10 @@ def _answer_of(headers: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def is_directory(path: str, metadata: Mapping[str, str]) -> bool:
+def is_directory(path: str, metadata: Mapping[str, str], resource_type: str | None) -> bool:
     """Whether the blob `path` stands for the folder of its name, not for a file."""
-    return not path.endswith(DELIMITER) and metadata.get(_IS_FOLDER, "").lower() == "true"
+    told = resource_type == "directory" or metadata.get(_IS_FOLDER, "").lower() == "true"
+    return told and not path.endswith(DELIMITER)
 
 
 def whole_size(path: str, byte_range: ByteRange | None, answer: Mapping[str, Any]) -> int:
