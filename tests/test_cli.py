@@ -102,7 +102,7 @@ def test_lab_refuses_an_unknown_provider_and_names_the_known(
 ) -> None:
     line = refusal(capsys, "lab", "ftp://host/dir")
     assert "'ftp'" in line
-    assert "file, memory, s3" in line
+    assert "az, azure, file, gcs, gs, memory, s3" in line
 
 
 def test_lab_refuses_a_misspelt_option_and_names_the_right_one(

@@ -20,7 +20,7 @@ class Bucket:
     def read(self, key: str) -> bytes:
         """The bytes of one object."""
         data = self._client.read(self.prefix + key)
-        assert data is not None, f"no object {key}"
+        assert data is not None, f"no object {key} among {sorted(self.paths())}"
         return data
 
     def put(self, key: str, data: bytes) -> None:

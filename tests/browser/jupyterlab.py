@@ -13,6 +13,10 @@ PATIENCE = 60_000
 """Milliseconds that a gesture may take on a busy machine."""
 
 
+def _is_rename(response: Response) -> bool:
+    return response.request.method == "PATCH" and "/api/contents/" in response.url
+
+
 def _is_new_checkpoint(answer: Response) -> bool:
     return answer.request.method == "POST" and "/checkpoints" in answer.url
 
@@ -58,8 +62,17 @@ class JupyterLab:
         return self.page.locator(".jp-DirListing-item", has=text)
 
     def enter(self, name: str) -> None:
-        """Open a folder, or a file, by a double click."""
+        """Open a file by a double click."""
         self.entry(name).dblclick()
+
+    def enter_folder(self, name: str) -> None:
+        """Open a folder by a double click, and wait until the file browser is there.
+
+        Until then a new notebook is made in the folder above.
+        """
+        self.entry(name).dblclick()
+        crumbs = self.page.locator(".jp-FileBrowser .jp-BreadCrumbs-item")
+        expect(crumbs.last).to_have_text(name)
 
     def enter_unseen(self, name: str) -> None:
         """Open a file that has no checkpoint, and wait for the one that JupyterLab then makes.
@@ -75,11 +88,16 @@ class JupyterLab:
         self.page.locator(".jp-FileBrowser .jp-BreadCrumbs-home").first.click()
 
     def rename(self, old: str, new: str) -> None:
-        """Rename an entry of the file browser with F2."""
+        """Rename an entry of the file browser with F2, and wait until the server has done it.
+
+        Before that a listing may show the new name already, while open documents have the old.
+        """
         self.entry(old).click()
         self.page.keyboard.press("F2")
         self.page.locator(".jp-DirListing-editor").fill(new)
-        self.page.keyboard.press("Enter")
+        with self.page.expect_response(_is_rename) as renamed:
+            self.page.keyboard.press("Enter")
+        assert renamed.value.status == 200
         self.entry(new).wait_for()
 
     def delete(self, name: str) -> None:

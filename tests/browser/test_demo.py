@@ -48,7 +48,7 @@ def test_code_reads_the_bucket_and_its_result_appears_in_the_file_browser(
     lab.expect_output("data/temperatures.csv")
     lab.expect_output("'Highmoor'")
     lab.expect_every_cell_to_have_run()
-    lab.enter("data")
+    lab.enter_folder("data")
     lab.entry("summary.json").wait_for()
 
 

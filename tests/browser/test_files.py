@@ -43,7 +43,7 @@ def test_deleted_file_is_gone_and_its_neighbours_stay(lab: JupyterLab, bucket: B
     for key in ("data", "data.txt", "data2/kept.txt"):
         bucket.put(f"neighbours/{key}", b"x")
     lab.open()
-    lab.enter("neighbours")
+    lab.enter_folder("neighbours")
     lab.delete("data")
     assert bucket.paths() >= {"neighbours/data.txt", "neighbours/data2/kept.txt"}
     assert "neighbours/data" not in bucket.paths()

@@ -32,7 +32,7 @@ def test_folder_is_renamed_under_an_open_notebook_without_a_question(
 ) -> None:
     lab.open()
     lab.new_folder("project")
-    lab.enter("project")
+    lab.enter_folder("project")
     lab.new_notebook()
     lab.run("1 + 1")
     lab.expect_output("2")
@@ -54,8 +54,8 @@ def test_notebook_that_another_tool_wrote_opens_runs_and_saves(
 ) -> None:
     bucket.put("other/deep/made.ipynb", made_notebook)
     lab.open()
-    lab.enter("other")
-    lab.enter("deep")
+    lab.enter_folder("other")
+    lab.enter_folder("deep")
     lab.enter("made.ipynb")
     lab.wait_for_kernel()
     lab.run("print('run' + ' here')")
