@@ -18,6 +18,8 @@ STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
 SIGNING_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob"""
 
+_CONNECTIONS_FOR_TOKENS = 2
+
 
 def load_credentials(options: ClientOptions) -> Any:
     """The configured credentials, else those that the SDK finds."""
@@ -41,7 +43,9 @@ def new_token_request() -> Any:
     import requests
     from google.auth.transport.requests import Request
 
-    return Request(requests.Session())
+    session = requests.Session()
+    _mount(session, _CONNECTIONS_FOR_TOKENS)
+    return Request(session)
 
 
 def new_session(credentials: Any, token_request: Any, options: ClientOptions) -> Any:
@@ -56,9 +60,13 @@ def new_session(credentials: Any, token_request: Any, options: ClientOptions) ->
     # Else requests would look for a password in ~/.netrc, and send that instead of the token.
     session.auth = _no_password
     session.headers["User-Agent"] = "jupyter-nbforge (gzip)"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, _adapter_class()(pool_maxsize=options.max_connections))
+    _mount(session, options.max_connections)
     return session
+
+
+def _mount(session: Any, max_connections: int) -> None:
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _adapter_class()(pool_maxsize=max_connections))
 
 
 def _no_password(request: Any) -> Any:
@@ -101,6 +109,16 @@ def _adapter_class() -> type[Any]:
             manager = super().proxy_manager_for(*args, **kwargs)
             manager.pool_classes_by_scheme = {"http": Plain, "https": Secure}
             return manager
+
+        def close(self) -> None:
+            # urllib3 leaves that to the garbage collector, which may come much later.
+            for manager in (self.poolmanager, *self.proxy_manager.values()):
+                keys = manager.pools.keys()
+                for key in keys:
+                    pool = manager.pools.get(key)
+                    if pool is not None:
+                        pool.close()
+            super().close()
 
     return Adapter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -40,12 +41,21 @@ def refusal(status: int, code: str, *, extra: str = "", **headers: str) -> bytes
 
 @asynccontextmanager
 async def stub_server(
-    reply: Answer, *, hang_up: bool = False, requests: list[Request] | None = None
+    reply: Answer,
+    *,
+    hang_up: bool = False,
+    requests: list[Request] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """The URL of a server that answers with `reply`, and hangs up after it if told."""
 
+    serving: set[asyncio.Task[Any]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = 0
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         try:
             while (request := await _request(reader)) is not None:
                 number += 1
@@ -58,10 +68,15 @@ async def stub_server(
                     break
         finally:
             writer.close()
+            serving.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        # What the client has closed is seen by the server a moment later.
+        if serving:
+            await asyncio.wait(serving, timeout=5)
 
 
 @asynccontextmanager
