@@ -24,11 +24,12 @@ from jupyter_nbforge.storage.types import (
     IfMatch,
     ObjectMeta,
     Version,
+    WriteCondition,
 )
 from jupyter_nbforge.testing.azure_server import AzuriteServer
 from jupyter_nbforge.testing.proxy import CountingProxy
 
-from .azure_stub import blob, content_md5, record, refusal, stub_azure
+from .azure_stub import blob, content_md5, created, record, refusal, stub_azure
 from .conftest import MakeAzure
 from .stub import Request
 
@@ -123,6 +124,8 @@ async def test_each_primitive_is_one_request(
             copied = await storage.copy("a", "b", source_version=meta.version)
             assert proxy.take() == {"COPY": 1}
             assert (copied.path, copied.size) == ("b", meta.size)
+            assert (await storage.copy("a", "b")).size == meta.size
+            assert proxy.take() == {"COPY": 1}
             assert [found async for page in storage.list_pages("") for found in page.objects]
             assert proxy.take() == {"LIST": 1}
             await storage.delete("b")
@@ -428,6 +431,33 @@ async def test_two_uploads_to_one_path_do_not_mix(
         with pytest.raises(NotFoundError, match="upload it again"):
             await first.complete()
         assert await read(storage, "a") == b"222"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (None, NotFoundError),
+        (IfAbsent(), AlreadyExistsError),
+        (IfMatch(OTHER), PreconditionError),
+        (IfMatch(Version('"0x1"')), NotFoundError),
+    ],
+)
+async def test_where_the_parts_are_gone_the_condition_comes_first(
+    condition: WriteCondition | None, expected: type[StorageError]
+) -> None:
+    """Azure discards them when the object is written at once, which Azurite does not."""
+
+    def reply(request: Request, number: int) -> bytes:
+        if request.method == "HEAD":
+            return blob()
+        return created() if "comp=block&" in request.target else refusal(400, "InvalidBlockList")
+
+    async with stub_azure(reply) as storage:
+        upload = await storage.create_multipart_upload("a")
+        await upload.upload_part(1, b"1")
+        with pytest.raises(expected) as caught:
+            await upload.complete(condition=condition)
+    assert type(caught.value) is expected
 
 
 async def test_a_commit_whose_answer_was_lost_can_be_made_again(

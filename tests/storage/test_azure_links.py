@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -330,6 +331,28 @@ async def test_a_missing_identity_is_asked_for_by_name(
             await storage.head("a")
     assert not caught.value.retryable
     assert "\n" not in caught.value.message
+
+
+async def test_what_refuses_the_identity_is_not_taken_for_the_store(
+    oauth_server: AzuriteServer,
+    make_azure: MakeAzure,
+    identity: type[Identity],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The service that gives out tokens answers by HTTP too."""
+    from azure.core.exceptions import ClientAuthenticationError
+
+    async def refuse(self: Identity, *scopes: str, **options: Any) -> Any:
+        request = SimpleNamespace(url="https://login.example/token")
+        response: Any = SimpleNamespace(
+            status_code=404, reason="", headers={}, request=request, text=lambda: "{}"
+        )
+        raise ClientAuthenticationError("no tenant", response=response)
+
+    monkeypatch.setattr(Identity, "get_token", refuse)
+    async with aclosing(by_token(oauth_server, make_azure)) as storage:
+        with pytest.raises(errors.UnauthenticatedError, match="no usable credentials"):
+            await storage.head("a")
 
 
 async def test_a_server_whose_certificate_is_not_known_is_not_trusted(
