@@ -238,22 +238,26 @@ class AzureStorage(AzureOptions):
         size = min(page_size or self.max_page_size, self.max_page_size)
         look = self._may_be_directory(prefix, start_after)
         async for page in self._listing.pages(prefix, delimiter, start_after, size):
+            # An empty page that is not the last would say that there is nothing.
             if not page.objects and not page.prefixes:
                 continue
             marked = any(meta.path == prefix for meta in page.objects)
             if look and delimiter is None and page_size != 1 and not marked:
-                yield await self._directory_page(prefix)
+                async for directory in self._directory_page(prefix):
+                    yield directory
             look = False
             for meta in page.objects:
                 self._objects.note(meta)
             yield page
         if look:
-            yield await self._directory_page(prefix)
+            async for directory in self._directory_page(prefix):
+                yield directory
 
-    async def _directory_page(self, prefix: str) -> ListPage:
-        """The marker of `prefix` if it is a directory."""
+    async def _directory_page(self, prefix: str) -> AsyncIterator[ListPage]:
+        """A page with the marker of `prefix`, if that is a directory."""
         directory = await self._directories.find(prefix)
-        return ListPage() if directory is None else ListPage(objects=(directory,))
+        if directory is not None:
+            yield ListPage(objects=(directory,))
 
     def _may_be_directory(self, prefix: str, start_after: str | None) -> bool:
         """Whether the marker of `prefix` belongs into the listing and may be a directory.

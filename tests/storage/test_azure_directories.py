@@ -171,6 +171,20 @@ async def test_a_look_for_a_directory_costs_one_request_where_it_may_matter(
             assert await cost("none/") == {"LIST": 1}
 
 
+async def test_no_page_is_empty_but_the_last(
+    azurite_server: AzuriteServer, make_azure: MakeAzure
+) -> None:
+    """Who asks whether anything is there reads one page."""
+    async with with_directories(azurite_server, make_azure, "a/b", "a/c") as storage:
+        await storage.put("a/c/x", b"1")
+        for delimiter in ("/", None):
+            for size in (1, 2, 3):
+                pages = storage.list_pages("a/", delimiter=delimiter, page_size=size)
+                found = [page async for page in pages]
+                assert found
+                assert all(page.objects or page.prefixes for page in found)
+
+
 async def test_deleting_a_marker_deletes_the_directory(
     azurite_server: AzuriteServer, make_azure: MakeAzure
 ) -> None:
