@@ -30,7 +30,7 @@ from .errors import (
 from .gcs_body import Body
 from .gcs_errors import About, GarbledError, RefusedError, translated
 from .gcs_options import ClientOptions
-from .gcs_session import SIGNING_SCOPE, load_credentials, new_session, new_token_request
+from .gcs_session import for_signing, load_credentials, new_session, new_token_request
 from .gcs_values import Payload, Places
 from .refusals import Call
 from .threads import ThreadBridge, check_call
@@ -238,14 +238,13 @@ class GCSConnection:
             return self._opened
 
     def _make(self) -> Opened:
-        from google.auth.credentials import with_scopes_if_required
         from google.cloud.storage import Client
 
         options = self._options
         credentials = load_credentials(options)
         token_request = new_token_request()
         session = new_session(credentials, token_request, options)
-        signing = with_scopes_if_required(credentials, [SIGNING_SCOPE])
+        signing = for_signing(credentials)
         universe = getattr(credentials, "universe_domain", None)
         try:
             client = Client(

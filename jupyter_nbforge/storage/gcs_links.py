@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import NotSupportedError
 from .gcs_client import GCSConnection, Opened
-from .gcs_errors import About, RefusedError
+from .gcs_errors import About, GarbledError, RefusedError
 from .gcs_values import link_parameters
 from .types import LinkOptions
 
@@ -60,9 +60,7 @@ def _signer(connection: GCSConnection, opened: Opened, path: str, account: str) 
     credentials = opened.session.credentials
     if not account and isinstance(credentials, Signing):
         return credentials
-    # The account of a machine or pod is known only once it has given a token.
-    connection.renew(opened, opened.signing_session)
-    found = account or getattr(opened.signing_session.credentials, "service_account_email", None)
+    found = account or _account_of(connection, opened)
     if not found:
         raise NotSupportedError(
             "The server's Google credentials cannot sign a URL; use those of a service account, or "
@@ -70,6 +68,17 @@ def _signer(connection: GCSConnection, opened: Opened, path: str, account: str) 
             path=path,
         )
     return _remote_signer_class()(connection, opened, found)
+
+
+def _account_of(connection: GCSConnection, opened: Opened) -> str | None:
+    """The service account that the credentials stand for; None for a person, say."""
+    credentials = opened.signing_session.credentials
+    if not hasattr(credentials, "service_account_email"):
+        return None
+    # That of a machine or pod is known only once it has given a token.
+    connection.renew(opened, opened.signing_session)
+    found: str | None = credentials.service_account_email
+    return found
 
 
 @cache
@@ -103,6 +112,9 @@ def _remote_signer_class() -> type[Any]:
             )
             if answer.status_code != 200:
                 raise RefusedError(answer.status_code, answer.headers, answer.content, About.SIGNER)
-            return b64decode(json.loads(answer.content)["signedBlob"])
+            try:
+                return b64decode(json.loads(answer.content)["signedBlob"])
+            except (LookupError, TypeError, ValueError) as error:
+                raise GarbledError from error
 
     return RemoteSigner

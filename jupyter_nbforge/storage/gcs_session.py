@@ -5,6 +5,7 @@ All of this is used in threads, and imports the SDK when it is first used.
 
 from __future__ import annotations
 
+import json
 import socket
 import warnings
 from contextlib import suppress
@@ -19,6 +20,7 @@ SIGNING_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob"""
 
 _CONNECTIONS_FOR_TOKENS = 2
+_FROM_AWS = "urn:ietf:params:aws:token-type:aws4_request"
 
 
 def load_credentials(options: ClientOptions) -> Any:
@@ -30,12 +32,45 @@ def load_credentials(options: ClientOptions) -> Any:
         return AnonymousCredentials()
     if not options.credentials_file:
         return google.auth.default(scopes=[STORAGE_SCOPE])[0]
+    external = _external_account(options.credentials_file)
+    if external is not None:
+        return external
     with warnings.catch_warnings():
         # It warns of files from strangers; this one the administrator has named.
         warnings.simplefilter("ignore", DeprecationWarning)
         return google.auth.load_credentials_from_file(
             options.credentials_file, scopes=[STORAGE_SCOPE]
         )[0]
+
+
+def _external_account(file: str) -> Any:
+    """The credentials of a workload elsewhere, if the file describes some; else None.
+
+    The SDK's function for all kinds would first look for the name of the account's project.
+    """
+    from google.auth import aws, identity_pool, pluggable
+
+    with open(file, encoding="utf-8") as stream:
+        text = stream.read()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or found.get("type") != "external_account":
+        return None
+    source = found.get("credential_source") or {}
+    kind: Any = pluggable if "executable" in source else identity_pool
+    if found.get("subject_token_type") == _FROM_AWS:
+        kind = aws
+    return kind.Credentials.from_info(found, scopes=[STORAGE_SCOPE])
+
+
+def for_signing(credentials: Any) -> Any:
+    """The same credentials with the scope that signing needs, where they have scopes."""
+    from google.auth.credentials import Scoped
+
+    scoped = isinstance(credentials, Scoped)
+    return credentials.with_scopes([SIGNING_SCOPE]) if scoped else credentials
 
 
 def new_token_request() -> Any:

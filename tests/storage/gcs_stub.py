@@ -68,7 +68,7 @@ def place(request: Request) -> str:
 
 def gcs_at(endpoint: str, **options: Any) -> GCSStorage:
     """A storage at `endpoint`, with some bucket and no account."""
-    usual = {"bucket": "bucket", "endpoint_url": endpoint}
+    usual: dict[str, Any] = {"bucket": "bucket", "endpoint_url": endpoint}
     if not options.keys() & {"credentials_file", "user_project", "signing_account"}:
         usual["anonymous"] = True
     return GCSStorage(**{**usual, **options})
