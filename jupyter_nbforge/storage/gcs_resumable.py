@@ -116,6 +116,7 @@ class ResumableUpload:
                 payload=partial(Payload.of, properties),
                 about=About.BUCKET,
             )
+        connection.bucket_seen = True
         return cls(connection, path, address)
 
     async def send(self) -> None:
