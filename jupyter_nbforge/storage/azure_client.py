@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from .types import IfMatch, WriteCondition
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline import AsyncPipeline
+    from azure.core.pipeline.transport import AioHttpTransport
     from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 API_VERSION = "2024-08-04"
@@ -32,6 +35,7 @@ what is answered stays the same, and an emulator or Azure Stack need not know a 
 MAX_PUT_SIZE = 5000 * 2**20
 """Bytes of one Put Blob: https://learn.microsoft.com/rest/api/storageservices/put-blob#remarks"""
 
+_USER_AGENT = "jupyter-nbforge"
 _SCOPE = "https://storage.azure.com/.default"
 _CHUNK_SIZE = 2**20
 _LARGE = 2**18
@@ -40,11 +44,15 @@ _LARGE = 2**18
 
 @dataclass(frozen=True, slots=True)
 class AzureClient:
-    """The SDK's clients of one event loop; `credential` is None where a key or SAS signs."""
+    """The SDK's clients of one event loop; `credential` is None where a key or SAS signs.
+
+    `pipeline` is for what their own calls cannot do, see `send`.
+    """
 
     service: BlobServiceClient
     container: ContainerClient
     credential: AsyncTokenCredential | None
+    pipeline: AsyncPipeline[Any, Any]
 
     def blob(self, path: str) -> BlobClient:
         return self.container.get_blob_client(path)
@@ -61,15 +69,15 @@ class AzureClient:
 
         The SDK's own calls read a body whole before they give the first byte of it, make
         several requests of one larger than 32 MiB, and take 0.25 s of the event loop to parse
-        a listing of 1,000 blobs.
+        a listing of 1,000 blobs. So GET, HEAD and the listing are sent past them.
         """
         from azure.core.exceptions import HttpResponseError
         from azure.core.pipeline.transport import HttpRequest
 
-        request = HttpRequest(method, url, headers={"x-ms-version": API_VERSION, **headers})
+        own = {"x-ms-version": API_VERSION, "x-ms-date": formatdate(usegmt=True)}
+        request = HttpRequest(method, url, headers={**own, **headers})
         request.format_parameters(dict(query))
-        pipeline: Any = getattr(self.container, "_pipeline")  # noqa: B009  not in the SDK's stubs
-        response = (await pipeline.run(request, stream=True)).http_response
+        response = (await self.pipeline.run(request, stream=True)).http_response
         if response.status_code >= 300:
             try:
                 await response.load_body()
@@ -179,7 +187,7 @@ class AzureConnection:
             held = chunk
         if missing > 0 or (md5 is not None and digest.digest() != b64decode(md5)):
             raise UnavailableError(
-                f"The data of {path!r} was damaged on the way; try again.",
+                f"The data of {path!r} does not fit the checksum that is kept with it; try again.",
                 path=path,
                 retryable=True,
             )
@@ -212,9 +220,11 @@ class AzureConnection:
             credential = None
             if self.by_token:
                 credential = await opened.enter_async_context(self._credential())
-            service = await opened.enter_async_context(self._service(session, credential))
+            transport = self._transport(session)
+            service = await opened.enter_async_context(self._service(transport, credential))
             container = service.get_container_client(self.bucket)
-            yield AzureClient(service, container, credential)
+            pipeline = _pipeline(transport, service, credential)
+            yield AzureClient(service, container, credential, pipeline)
 
     def _credential(self) -> Any:
         from azure.identity.aio import DefaultAzureCredential
@@ -227,25 +237,31 @@ class AzureConnection:
                 "The AZURE_* variables of the server describe no identity; check them."
             ) from error
 
-    def _service(self, session: Any, credential: AsyncTokenCredential | None) -> BlobServiceClient:
+    def _transport(self, session: Any) -> AioHttpTransport:
         from azure.core.pipeline.transport import AioHttpTransport
+
+        connect, read = self._timeouts
+        wrapped: Any = _Session(session)
+        return AioHttpTransport(
+            session=wrapped, session_owner=False, connection_timeout=connect, read_timeout=read
+        )
+
+    def _service(
+        self, transport: AioHttpTransport, credential: AsyncTokenCredential | None
+    ) -> BlobServiceClient:
         from azure.storage.blob.aio import BlobServiceClient
 
         key = {"account_name": self.account.name, "account_key": self.account.key}
-        connect, read = self._timeouts
-        wrapped: Any = _Session(session)
         return BlobServiceClient(
             self.account.url,
             credential=(key if self.account.key else self.account.sas or credential),
             api_version=API_VERSION,
-            transport=AioHttpTransport(
-                session=wrapped, session_owner=False, connection_timeout=connect, read_timeout=read
-            ),
+            transport=transport,
             # The retry wrapper retries, and it alone knows what was sent before.
             retry_total=0,
             permit_redirects=False,
             max_single_put_size=MAX_PUT_SIZE,
-            user_agent="jupyter-nbforge",
+            user_agent=_USER_AGENT,
         )
 
 
@@ -263,6 +279,24 @@ def _prepare(verify: bool | str, by_token: bool) -> ssl.SSLContext | bool:
     if by_token:
         import azure.identity.aio  # noqa: F401
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+
+
+def _pipeline(
+    transport: AioHttpTransport,
+    service: BlobServiceClient,
+    credential: AsyncTokenCredential | None,
+) -> AsyncPipeline[Any, Any]:
+    """What signs and sends a request of our own; a SAS is in the URL already."""
+    from azure.core.pipeline import AsyncPipeline
+    from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, UserAgentPolicy
+
+    policies: list[Any] = [UserAgentPolicy(_USER_AGENT)]
+    if credential is not None:
+        policies.append(AsyncBearerTokenCredentialPolicy(credential, _SCOPE))
+    elif service.credential is not None:
+        # What the SDK made of the account key.
+        policies.append(service.credential)
+    return AsyncPipeline(transport, policies=policies)
 
 
 @asynccontextmanager

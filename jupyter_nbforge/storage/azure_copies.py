@@ -106,8 +106,9 @@ class AzureCopies:
             raise error
         found = await self._found(job)
         version = version_of(found["etag"])
-        missing = isinstance(error, NotFoundError) and job.source.endswith(DELIMITER)
-        if missing or found["size"] > job.max_size:
+        # A marker that is a directory cannot be copied, whatever is said of it.
+        marker = job.source.endswith(DELIMITER) and not found["size"]
+        if marker or found["size"] > job.max_size:
             return await self._otherwise(job, found)
         if job.source_version is not None or expected in (None, version):
             raise error

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from .azure_client import AzureClient, AzureConnection
-from .errors import NotSupportedError
+from .errors import ConfigurationError, NotSupportedError
 
 if TYPE_CHECKING:
     from azure.storage.blob import UserDelegationKey
@@ -44,6 +44,8 @@ class AzureLinks:
         from azure.storage.blob import generate_blob_sas
 
         account = self._connection.account
+        if not account.name:
+            raise ConfigurationError("A link needs AzureStorage.account_name; set it.", path=path)
         expiry = datetime.now(timezone.utc) + timedelta(seconds=expires_in)
         if account.key:
             secret: dict[str, Any] = {"account_key": account.key}

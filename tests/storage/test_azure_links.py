@@ -163,6 +163,17 @@ async def test_the_source_of_a_copy_is_authorised_for_reading_and_not_for_long(
     assert expiry - datetime.now(timezone.utc) < timedelta(hours=2)
 
 
+async def test_a_connection_string_is_enough(
+    azurite_server: AzuriteServer, make_azure: MakeAzure
+) -> None:
+    container = make_azure(azurite_server).container
+    options = {"container": container, "connection_string": azurite_server.connection_string}
+    async with aclosing(AzureStorage(**options)) as storage:
+        await storage.put("a", b"data")
+        url = await storage.get_presigned_url("a", 60)
+        assert await asyncio.to_thread(fetch, url) == b"data"
+
+
 # With a shared access signature.
 
 
@@ -311,6 +322,13 @@ async def test_an_identity_signs_links_with_one_delegated_key(
         await storage.get_presigned_url("a", 7 * DAY)
         asked = [request for request in sent if request.query.get("comp") == "userdelegationkey"]
         assert len(asked) == 2
+
+
+async def test_an_account_without_a_name_signs_nothing(identity: type[Identity]) -> None:
+    storage = AzureStorage(container="notebooks", account_url="https://files.team.example")
+    async with aclosing(storage):
+        with pytest.raises(errors.ConfigurationError, match="account_name"):
+            await storage.get_presigned_url("a")
 
 
 async def test_a_token_that_is_refused_is_the_servers_credentials(
