@@ -405,6 +405,17 @@ async def test_a_refused_account_is_the_servers_credentials(tmp_path: Path) -> N
     assert not caught.value.outcome_unknown
 
 
+async def test_a_service_of_tokens_that_fails_may_come_back(tmp_path: Path) -> None:
+    failing = answer(503, b'{"error": "temporarily_unavailable"}')
+    async with (
+        stub_server(lambda request, number: failing) as tokens,
+        stub_gcs(lambda request, number: answer(500), **account_at(tmp_path, tokens)) as storage,
+    ):
+        with pytest.raises(errors.UnavailableError, match="credentials") as caught:
+            await storage.put("a", b"")
+    assert caught.value.retryable
+
+
 async def test_tokens_out_of_reach_may_come_back(tmp_path: Path) -> None:
     requests: list[Request] = []
     options = account_at(tmp_path, f"http://127.0.0.1:{free_port()}")

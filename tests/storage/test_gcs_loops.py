@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -118,7 +120,6 @@ async def test_a_failed_first_use_is_tried_again(
     usual = make_gcs()
     file = tmp_path / "account.json"
     file.write_text("{}")
-    right = gcs_account.read_bytes()
     storage = GCSStorage(
         bucket=usual.bucket, endpoint_url=usual.endpoint_url, credentials_file=str(file)
     )
@@ -126,20 +127,39 @@ async def test_a_failed_first_use_is_tried_again(
         for _ in range(2):
             with pytest.raises(StorageError):
                 await storage.put("a", b"")
-        file.write_bytes(right)
+        shutil.copy(gcs_account, file)
         await storage.put("a", b"")
 
 
-async def test_making_a_client_does_not_stop_the_loop(gcs_account: Path) -> None:
-    storage = GCSStorage(bucket="bucket", credentials_file=str(gcs_account))
-    async with aclosing(storage):
-        making = asyncio.create_task(opened(storage))
-        turns = [time.monotonic()]
-        while not making.done():
-            await asyncio.sleep(0)
-            turns.append(time.monotonic())
-        longest = max(end - begin for begin, end in itertools.pairwise(turns))
-        assert longest < max(0.05, (turns[-1] - turns[0]) / 2)
+FIRST_USE = """
+import asyncio, itertools, sys, time
+from jupyter_nbforge.storage.gcs import GCSStorage
+
+async def main():
+    storage = GCSStorage(bucket="bucket", credentials_file=sys.argv[1])
+    connection = storage._connection
+    making = asyncio.create_task(connection.run(connection.opened))
+    turns = [time.monotonic()]
+    while not making.done():
+        await asyncio.sleep(0)
+        turns.append(time.monotonic())
+    await storage.aclose()
+    longest = max(end - begin for begin, end in itertools.pairwise(turns))
+    print(longest / (turns[-1] - turns[0]))
+
+asyncio.run(main())
+"""
+
+
+def test_making_a_client_does_not_stop_the_loop(gcs_account: Path) -> None:
+    """In a process of its own, where the SDK is yet to be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE, str(gcs_account)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 0.5
 
 
 async def test_more_calls_than_connections_wait_for_each_other(make_gcs: MakeGCS) -> None:

@@ -26,6 +26,7 @@ from jupyter_nbforge.storage.errors import (
 from jupyter_nbforge.storage.gcs import GCSStorage
 from jupyter_nbforge.storage.types import IfAbsent, IfMatch, Version
 from jupyter_nbforge.storage.wrappers import RetryStorage
+from jupyter_nbforge.testing.processes import free_port
 
 from .conftest import MakeGCS
 from .gcs_stub import found, place, query, refusal, resource, stub_gcs
@@ -486,16 +487,15 @@ async def test_a_cancelled_part_is_sent_on_from_where_it_was() -> None:
 
 
 async def test_the_address_of_the_session_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    store = Store(2)
+    """The HTTP library's errors have it where there is no connection at all."""
+    address = f"http://127.0.0.1:{free_port()}/session?upload_id=SECRETSECRET"
     caplog.set_level(logging.INFO)
-    async with begun(store) as (storage, upload):
+    async with stub_gcs(lambda request, number: answer(200, location=address)) as storage:
+        upload = await storage.create_multipart_upload("a")
         await upload.upload_part(1, PARTS[0])
-        with pytest.raises(UnavailableError) as caught:
-            await upload.upload_part(2, PARTS[1])
-        store.cancelled = True
-        with pytest.raises(NotFoundError) as ended:
-            await upload.upload_part(2, PARTS[1])
         shown = [repr(upload), repr(storage)]
-    for error in (caught.value, ended.value):
-        shown += traceback.format_exception(error)
+        for call in (upload.upload_part(2, PARTS[1]), upload.complete(), upload.abort()):
+            with pytest.raises(UnavailableError) as caught:
+                await call
+            shown += traceback.format_exception(caught.value)
     assert "SECRETSECRET" not in "".join([*shown, caplog.text])
