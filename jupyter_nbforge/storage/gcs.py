@@ -109,7 +109,7 @@ class GCSStorage(GCSOptions):
         return await self._head(check_path(path))
 
     async def _head(self, path: str) -> ObjectMeta:
-        return self._note(await self._head_answer(path, partial(_meta, path)))
+        return await self._head_answer(path, partial(_meta, path))
 
     async def _head_answer(
         self, path: str, parse: Callable[[Answer], T], fields: str = RESOURCE_FIELDS
@@ -122,11 +122,6 @@ class GCSStorage(GCSOptions):
         except NotFoundError:
             await self._connection.check_bucket()
             raise
-
-    def _note(self, meta: ObjectMeta) -> ObjectMeta:
-        """Remember that there is something in the bucket."""
-        self._connection.bucket_seen = True
-        return meta
 
     def get(
         self,
@@ -159,7 +154,7 @@ class GCSStorage(GCSOptions):
         chunks = self._connection.chunks(path, body)
         try:
             check_range(path, byte_range, body.status, body.resource)
-            yield ObjectReader(self._note(object_meta(path, body.resource)), chunks)
+            yield ObjectReader(object_meta(path, body.resource), chunks)
         finally:
             body.close()
             await chunks.aclose()
@@ -225,7 +220,7 @@ class GCSStorage(GCSOptions):
         properties = {**properties_of(content_type, metadata), **self.write_properties()}
         conditions = conditions_of(path, condition)
         with self._connection.call(path, condition=condition, write=True):
-            meta = await self._connection.send(
+            return await self._connection.send(
                 "POST",
                 self._places.uploads,
                 partial(_meta, path),
@@ -233,7 +228,6 @@ class GCSStorage(GCSOptions):
                 payload=partial(payload, path, data, properties),
                 about=About.BUCKET,
             )
-        return self._note(meta)
 
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
         check_path(path)
@@ -245,7 +239,6 @@ class GCSStorage(GCSOptions):
                 )
         except NotFoundError:
             await self._connection.check_bucket()
-        self._connection.bucket_seen = True
 
     async def list_pages(
         self,
@@ -275,10 +268,9 @@ class GCSStorage(GCSOptions):
         described = await self._described(source, request)
         try:
             with self._connection.call(target, condition=condition, write=True):
-                meta = await self._rewrite(source, target, request, described)
+                return await self._rewrite(source, target, request, described)
         except StorageError as error:
             raise await self._copy_refused(error, source, request, source_version) from error
-        return self._note(meta)
 
     async def _described(self, source: str, request: dict[str, str]) -> dict[str, Any]:
         """What a copy has to be told: nothing, unless it is to have another storage class."""
@@ -336,7 +328,7 @@ class GCSStorage(GCSOptions):
         request |= conditions_of(source.path, IfMatch(source.version), "Source")
         try:
             with self._connection.call(target, condition=condition, write=True):
-                meta = await self._connection.send(
+                return await self._connection.send(
                     "POST",
                     self._places.move(source.path, target),
                     partial(_meta, target),
@@ -349,7 +341,7 @@ class GCSStorage(GCSOptions):
             meta = await super().move(source, target, condition=condition)
             # It did work otherwise: so it was the move itself that was refused.
             self._note_refused_move(error)
-        return self._note(meta)
+            return meta
 
     def _note_refused_move(self, error: StorageError) -> None:
         # A permission may be missing for this one object only.

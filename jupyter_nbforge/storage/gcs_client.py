@@ -133,9 +133,11 @@ class GCSConnection:
             if not (200 <= status < 300 or status in accepted):
                 raise RefusedError(status, response.headers, content, about)
             try:
-                return parse(Answer(status, response.headers, content))
+                parsed = parse(Answer(status, response.headers, content))
             except (LookupError, TypeError, ValueError) as error:
                 raise GarbledError from error
+            self.bucket_seen = True
+            return parsed
 
         return await self.run(work)
 
@@ -151,6 +153,7 @@ class GCSConnection:
             if response.status_code not in (200, 206):
                 raise RefusedError(response.status_code, response.headers, response.content)
             body = Body(response)
+            self.bucket_seen = True
             self._bodies.add(body)
             return body
 
@@ -195,6 +198,7 @@ class GCSConnection:
             await self.send(
                 "GET", self.places.objects, Answer.json, parameters=one, about=About.BUCKET
             )
+        # Who may not list is told nothing else the next time.
         self.bucket_seen = True
 
     async def chunks(self, path: str, body: Body) -> AsyncGenerator[bytes, None]:

@@ -79,8 +79,6 @@ async def _list(
         return list_page(found), found.get("nextPageToken")
 
     with connection.call(request["prefix"]):
-        answer = await connection.send(
+        return await connection.send(
             "GET", connection.places.objects, parse, parameters=request, about=About.BUCKET
         )
-    connection.bucket_seen = True
-    return answer

@@ -116,7 +116,6 @@ class ResumableUpload:
                 payload=partial(Payload.of, properties),
                 about=About.BUCKET,
             )
-        connection.bucket_seen = True
         return cls(connection, path, address)
 
     async def send(self) -> None:
