@@ -15,6 +15,7 @@ from traitlets.config import LoggingConfigurable
 
 from .errors import (
     AlreadyExistsError,
+    InvalidPathError,
     NotFoundError,
     NotModifiedError,
     NotSupportedError,
@@ -259,8 +260,11 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
         """Give the object `source` (at that version) another path; returns its new metadata.
 
         One step with `atomic_move`, else a copy and a delete: if it is stopped in between,
-        both paths have the object. Errors as for `copy`.
+        both paths have the object. Errors as for `copy`; to its own path `InvalidPathError`.
         """
+        if source.path == target:
+            # A store may take a copy onto itself, and the delete would then be of the only one.
+            raise InvalidPathError(f"{target!r} is its own path; choose another.", path=target)
         copied = await self.copy(
             source.path, target, condition=condition, source_version=source.version
         )

@@ -182,14 +182,13 @@ class MemoryStorage(BaseStorageService):
     async def move(
         self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
     ) -> ObjectMeta:
-        if not self.atomic_move:
+        if not self.atomic_move or source.path == target:
             return await super().move(source, target, condition=condition)
         # Nothing here gives way to another task.
         moved = await self.copy(
             source.path, target, condition=condition, source_version=source.version
         )
-        if source.path != target:
-            del self._objects[source.path]
+        del self._objects[source.path]
         return moved
 
     async def create_multipart_upload(

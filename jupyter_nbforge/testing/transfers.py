@@ -166,6 +166,14 @@ class TransferRules(StorageSuite):
             await storage.move(gone, "b")
         assert await read(storage, "b") == b"kept"
 
+    async def test_a_move_to_its_own_path_loses_nothing(self, storage: BaseStorageService) -> None:
+        source = await storage.put("a", b"bytes", metadata=stamp(b"bytes", MOMENT))
+        for condition in (None, IfAbsent(), IfMatch(source.version)):
+            with pytest.raises(StorageError):
+                await storage.move(source, "a", condition=condition)
+        assert await read(storage, "a") == b"bytes"
+        assert await storage.head("a") == source
+
     @requires(conditional_delete=True, atomic_move=True)
     async def test_of_concurrent_moves_of_one_object_one_wins(
         self, storage: BaseStorageService
