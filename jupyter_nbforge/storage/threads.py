@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+import anyio
+
 T = TypeVar("T")
 
 
@@ -126,9 +128,12 @@ def _work(call: Call, function: Callable[[], T]) -> T:
 
 
 async def _until_done(waiter: asyncio.Future[T]) -> None:
-    while not waiter.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([waiter])
+    # Shielded, or a time limit of anyio would cancel again in each turn of the event loop:
+    # behind a disk that hangs that is a processor at its limit.
+    with anyio.CancelScope(shield=True):
+        while not waiter.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([waiter])
 
 
 def _see(waiter: asyncio.Future[T]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
+import anyio
 import pytest
 
 from jupyter_nbforge.storage.threads import (
@@ -151,6 +153,58 @@ async def test_a_cancelled_caller_waits_for_the_end_only_if_told(
     release.set()
     await asyncio.wait([working])
     assert working.cancelled()
+    bridge.close()
+
+
+async def test_a_caller_that_a_time_limit_has_cancelled_waits_without_work_for_the_loop(
+    started: threading.Event, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = ThreadBridge(1, name="test", wait_for_end=True)
+    waits = 0
+    wait = asyncio.wait
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal waits
+        waits += 1
+        return wait(*arguments)
+
+    def work() -> None:
+        started.set()
+        release.wait(10)
+
+    async def limited() -> None:
+        with anyio.move_on_after(0.01):
+            await bridge.run(work)
+
+    monkeypatch.setattr("jupyter_nbforge.storage.threads.asyncio.wait", counted)
+    working = asyncio.create_task(limited())
+    await asyncio.to_thread(started.wait, 10)
+    await asyncio.sleep(0.2)  # many turns of the loop
+    assert not working.done()
+    assert waits <= 3
+    release.set()
+    await working
+    bridge.close()
+
+
+async def test_a_caller_that_is_cancelled_twice_still_waits_for_the_end(
+    started: threading.Event, release: threading.Event
+) -> None:
+    bridge = ThreadBridge(1, name="test", wait_for_end=True)
+
+    def work() -> None:
+        started.set()
+        release.wait(10)
+
+    working = asyncio.create_task(bridge.run(work))
+    await asyncio.to_thread(started.wait, 10)
+    for _ in range(3):
+        working.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert not working.done()
+    release.set()
+    await _cancelled(working)
     bridge.close()
 
 
