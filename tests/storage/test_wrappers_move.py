@@ -10,6 +10,7 @@ import pytest
 from jupyter_nbforge.storage import (
     AlreadyExistsError,
     BaseStorageService,
+    ContentHash,
     IfAbsent,
     NotFoundError,
     ObjectMeta,
@@ -65,6 +66,30 @@ async def test_a_move_of_what_had_gone_before_is_no_success(world: World, shift:
         await world.storage.move(
             replace(source, last_modified=source.last_modified - shift), "b", condition=IfAbsent()
         )
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "crc32c"])
+async def test_a_move_of_what_another_tool_has_written_recognises_its_success_by_the_hash(
+    algorithm: str,
+) -> None:
+    """Its time is the store's own, which a move changes."""
+    store = MemoryStorage(atomic_move=True)
+    world = World(store)
+    source = await store.put("a", b"bytes")
+    source = replace(source, content_hash=ContentHash(algorithm, "0f"))
+
+    async def as_the_store_has_it() -> None:
+        stored = store._objects["b"]
+        meta = replace(
+            stored.meta,
+            content_hash=source.content_hash,
+            last_modified=source.last_modified + timedelta(seconds=5),
+        )
+        store._objects["b"] = replace(stored, meta=meta)
+
+    world.faulty.lose_answer("move", "b").hook = as_the_store_has_it
+    moved = await world.storage.move(source, "b", condition=IfAbsent())
+    assert moved == await store.head("b")
 
 
 async def test_a_refused_move_is_not_tried_again(world: World) -> None:

@@ -101,7 +101,9 @@ async def copied(
 async def moved(storage: BaseStorageService, source: ObjectMeta, target: str) -> ObjectMeta | None:
     """The metadata of `target` if `source` has gone and `target` is what it was, else None.
 
-    Only metadata that moves along (our time and hash) can tell, for the source is no more.
+    The source is no more, so a hash that moves along has to tell, be it a weak one: nothing
+    is lost by a mistake. The time does not, for it is the store's own where another tool
+    has written the object.
     """
     try:
         await storage.head(source.path)
@@ -113,8 +115,8 @@ async def moved(storage: BaseStorageService, source: ObjectMeta, target: str) ->
         meta = await storage.head(target)
     except NotFoundError:
         return None
-    same = meta.size == source.size and meta.last_modified == source.last_modified
-    return meta if same and _is_same_hash(source.content_hash, meta.content_hash) else None
+    known = source.content_hash is not None and source.content_hash == meta.content_hash
+    return meta if known and meta.size == source.size else None
 
 
 def _is_same_hash(one: ContentHash | None, other: ContentHash | None) -> bool | None:
