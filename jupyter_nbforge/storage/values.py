@@ -92,8 +92,8 @@ def fold(objects: Iterable[ObjectMeta], prefix: str, delimiter: str | None) -> t
     for meta in objects:
         if prefixes and meta.path.startswith(prefixes[-1]):
             continue
-        name, found, _ = meta.path[len(prefix) :].partition(delimiter or "\0")
-        if found:
+        name, found, _ = meta.path[len(prefix) :].partition(delimiter or "/")
+        if found and delimiter is not None:
             prefixes.append(prefix + name + found)
             following = prefix + name + found[:-1] + chr(ord(found[-1]) + 1)
         else:

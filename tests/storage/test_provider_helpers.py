@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jupyter_nbforge.storage import (
     AlreadyExistsError,
@@ -26,7 +28,7 @@ from jupyter_nbforge.storage import (
     chunks_of,
     fold,
 )
-from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.memory import MemoryStorage, _Stored
 from jupyter_nbforge.testing.conformance import StorageConformance
 
 PATHS = ["a", "a b/1", "a/", "a/1", "a/2", "a/b/3", "a0", "b/1", "b/2", "c"]
@@ -72,6 +74,29 @@ def test_folded_pages_have_each_entry_once(
 ) -> None:
     found = [entry for page in pages(prefix, delimiter, limit) for entry in entries(page)]
     assert found == expected
+
+
+ODD_NAMES = st.text(st.sampled_from("ab/.\0\x7f\uffff\U0010ffffé"), min_size=1, max_size=6)
+
+
+@given(
+    names=st.sets(ODD_NAMES, max_size=12),
+    prefix=st.sampled_from(["", "a", "a/", "a/b"]),
+    delimiter=st.sampled_from(["/", "b", None]),
+    limit=st.integers(1, 5),
+)
+def test_folded_pages_are_a_listing_of_the_reference(
+    names: set[str], prefix: str, delimiter: str | None, limit: int
+) -> None:
+    """Whatever is in the store: other tools write keys that are no path here."""
+    reference = MemoryStorage()
+    reference._objects = {name: _Stored(meta(name), b"1") for name in names}
+    expected = list(reference._entries(prefix, delimiter, None))
+    ordered, start, found = sorted(names), prefix, list[str]()
+    while batch := [name for name in ordered if name >= start and name.startswith(prefix)][:limit]:
+        page, start = fold(map(meta, batch), prefix, delimiter)
+        found += entries(page)
+    assert found == [entry if isinstance(entry, str) else entry.path for entry in expected]
 
 
 def test_a_folded_folder_is_passed_over_by_the_next_page() -> None:
