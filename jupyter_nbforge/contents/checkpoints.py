@@ -204,23 +204,38 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def bring_all(self, old_path: str, new_path: str) -> list[str]:
         """Give a file's checkpoints to another; returns the objects left to be deleted.
 
-        Where the store moves in one step, none is left.
+        Where the store moves in one step, none is left. One that has gone meanwhile is not
+        missed: a lifecycle rule or another server of the same user may have deleted it.
         """
         known = self._known.get(old_path)
-        if known is None:
-            known = await self._list(old_path)
-        atomic = self._storage.capabilities.atomic_move
-
-        async def bring(one: Checkpoint) -> None:
-            target = self._key(_with_time(one), new_path)
-            if atomic:
-                await self._storage.move(one.meta, target)
-            else:
-                await self._storage.copy(one.meta.path, target)
-
-        await asyncio.gather(*map(bring, known))
         self._forget(old_path, new_path)
-        return [] if atomic else [one.meta.path for one in known]
+        left: list[str] = []
+        for _ in range(_ATTEMPTS):
+            if known is None:
+                known = await self._list(old_path)
+            # What has been brought and still lies there is listed again.
+            known = tuple(one for one in known if one.meta.path not in left)
+            brought = await asyncio.gather(
+                *(self._bring(one, new_path) for one in known), return_exceptions=True
+            )
+            failed = [result for result in brought if isinstance(result, BaseException)]
+            left += [result for result in brought if isinstance(result, str)]
+            known = None
+            if not failed:
+                break
+            if not all(isinstance(error, NotFoundError | PreconditionError) for error in failed):
+                raise failed[0]
+        self._forget(old_path, new_path)
+        return left
+
+    async def _bring(self, one: Checkpoint, new_path: str) -> str | None:
+        """Move a checkpoint, or copy it; then the object that is left."""
+        target = self._key(_with_time(one), new_path)
+        if self._storage.capabilities.atomic_move:
+            await self._storage.move(one.meta, target)
+            return None
+        await self._storage.copy(one.meta.path, target)
+        return one.meta.path
 
     def none_yet(self, path: str) -> None:
         """Remember that a file which we have just created has no checkpoint."""

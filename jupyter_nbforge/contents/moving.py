@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tornado.web import HTTPError
 
 from ..storage.base import BaseStorageService
-from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError
+from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
 from ..storage.paths import as_prefix, check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta
 from . import folders
@@ -62,7 +62,7 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
         meta, moved = await _bring_current(storage, meta, new, atomic=atomic)
         left = [] if atomic else [old]
         if isinstance(manager.checkpoints, NBForgeCheckpoints):
-            left += await manager.checkpoints.bring_all(old, new)
+            left += await _bring_checkpoints(manager, manager.checkpoints, old, new, atomic)
         try:
             if left:
                 await storage.delete_many(left, versions={old: meta.version})
@@ -74,6 +74,24 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
             ) from None
     manager.known.forget(old)
     manager.known.show(replace(meta, path=new, version=moved.version))
+
+
+async def _bring_checkpoints(
+    manager: NBForgeContentsManager,
+    checkpoints: NBForgeCheckpoints,
+    old: str,
+    new: str,
+    moved: bool,
+) -> list[str]:
+    """The objects left to be deleted; with `moved` the file has its new name already."""
+    try:
+        return await checkpoints.bring_all(old, new)
+    except StorageError as error:
+        if not moved:
+            raise
+        # To say that the rename has failed would be wrong: it has happened, and cannot be repeated.
+        manager.log.warning("Checkpoints of %s did not move along to %s: %s", old, new, error)
+        return []
 
 
 async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> None:

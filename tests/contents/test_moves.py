@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tornado.web import HTTPError
 
+from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.types import ObjectMeta, WriteCondition
 from jupyter_nbforge.testing.faults import CountingStorage, FaultyStorage
@@ -94,3 +95,80 @@ async def test_a_store_that_turns_out_not_to_move_in_one_step_renames_all_the_sa
     assert await source_of(manager, "book-b.ipynb") == "first"
     assert len(await manager.list_checkpoints("book-b.ipynb")) == 1
     assert not [path for path in await contents_of(refusing) if "book-a" in path]
+
+
+CHECKPOINTS = ".nbforge/checkpoints/book-a.ipynb/"
+
+both = pytest.mark.parametrize("atomic", [True, False])
+
+
+async def _book_with_two_checkpoints(manager: NBForgeContentsManager, clock: Clock) -> None:
+    await manager.save(notebook("first"), "book-a.ipynb")
+    clock.pass_by(3)
+    await manager.save(notebook("second"), "book-a.ipynb")
+    await manager.create_checkpoint("book-a.ipynb")
+    assert len(await manager.list_checkpoints("book-a.ipynb")) == 2
+    clock.pass_by()
+
+
+@both
+async def test_a_checkpoint_that_another_has_deleted_is_not_missed_by_a_rename(
+    managers: Managers, store: MemoryStorage, clock: Clock, atomic: bool
+) -> None:
+    store.atomic_move = atomic
+    manager = managers()
+    await _book_with_two_checkpoints(manager, clock)
+    await store.delete(CHECKPOINTS + "checkpoint-1")
+    await manager.rename("book-a.ipynb", "book-b.ipynb")
+    assert await source_of(manager, "book-b.ipynb") == "second"
+    assert len(await manager.list_checkpoints("book-b.ipynb")) == 1
+    assert not [path for path in await contents_of(store) if "book-a" in path]
+
+
+@both
+async def test_a_checkpoint_that_another_has_replaced_moves_as_it_is_now(
+    managers: Managers, store: MemoryStorage, clock: Clock, atomic: bool
+) -> None:
+    store.atomic_move = atomic
+    manager = managers()
+    await _book_with_two_checkpoints(manager, clock)
+    await store.put(CHECKPOINTS + "checkpoint-1", b"theirs")
+    await manager.rename("book-a.ipynb", "book-b.ipynb")
+    found = await contents_of(store, ".nbforge/checkpoints/book-b.ipynb/")
+    assert b"theirs" in found.values()
+    assert len(found) == 2
+    assert not [path for path in await contents_of(store) if "book-a" in path]
+
+
+async def test_a_file_that_has_moved_is_renamed_although_its_checkpoints_stay_behind(
+    managers: Managers,
+    faults: FaultyStorage,
+    store: MemoryStorage,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    manager = managers()
+    await _book_with_two_checkpoints(manager, clock)
+    faults.fail("move", ".nbforge/checkpoints/book-b.ipynb/*", times=None)
+    await manager.rename("book-a.ipynb", "book-b.ipynb")
+    assert await source_of(manager, "book-b.ipynb") == "second"
+    assert "did not move along" in caplog.text
+    # What the person saves next goes over what they have renamed, and over nothing else.
+    await store.put("book-b.ipynb", b"{}")
+    with pytest.raises(HTTPError) as error:
+        await manager.save(notebook("third"), "book-b.ipynb")
+    assert error.value.status_code == 409
+
+
+async def test_of_a_rename_in_two_steps_that_fails_at_the_checkpoints_the_source_stays(
+    managers: Managers, faults: FaultyStorage, store: MemoryStorage, clock: Clock
+) -> None:
+    store.atomic_move = False
+    manager = managers()
+    await _book_with_two_checkpoints(manager, clock)
+    faults.fail("copy", ".nbforge/checkpoints/book-b.ipynb/*", times=None)
+    with pytest.raises(HTTPError) as error:
+        await manager.rename("book-a.ipynb", "book-b.ipynb")
+    assert error.value.status_code == 503
+    assert await source_of(manager, "book-a.ipynb") == "second"
+    assert len([path for path in await contents_of(store) if path.startswith(CHECKPOINTS)]) == 2
