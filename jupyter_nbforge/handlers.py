@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
@@ -20,13 +21,15 @@ from .storage.types import LinkOptions
 
 _USUAL_LIFETIME = 3600.0
 _MAX_NAME = 255
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MIME_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?: *;[ -~]*[!-~])?")
 
 
 class LinksHandler(APIHandler):
     """``/jupyter_nbforge/links/<path>``: GET gives a link for reading, POST one for writing.
 
     The answer has ``url``, ``method``, ``headers`` (to be sent along), ``expires_in``
-    (seconds) and ``expires_at`` (ISO 8601, UTC). A link lives for ``expires_in`` seconds as
+    (whole seconds) and ``expires_at`` (ISO 8601, UTC). A link lives for ``expires_in`` seconds as
     asked, at most the manager's `max_link_lifetime`. Errors: 400 (a value that cannot be
     meant so), 403 (switched off), 404 (no such file, or hidden), 501 (a storage without links).
     """
@@ -72,9 +75,9 @@ class LinksHandler(APIHandler):
     async def _checked(self, path: str) -> str:
         """The path as one that a link may be for."""
         manager = self._manager
-        if not manager.max_link_lifetime:
+        if not manager.max_link_lifetime >= 1:
             raise web.HTTPError(
-                403, "Links are switched off (NBForgeContentsManager.max_link_lifetime is 0)."
+                403, "Links are switched off (NBForgeContentsManager.max_link_lifetime is below 1)."
             )
         path = api_path(path)
         with http_errors():
@@ -87,7 +90,10 @@ class LinksHandler(APIHandler):
         return path
 
     def _body(self) -> dict[str, Any]:
-        body = self.get_json_body()
+        try:
+            body = self.get_json_body()
+        except UnicodeDecodeError:
+            raise web.HTTPError(400, "The body must be a JSON object in UTF-8.") from None
         if body is None:
             return {}
         if not isinstance(body, dict):
@@ -124,26 +130,28 @@ class LinksHandler(APIHandler):
 
 
 def _lifetime(asked: object, longest: float) -> float:
-    """Seconds that a link is to live; 400 for what is no number or too long."""
+    """Whole seconds that a link is to live; 400 for what is no number or too long.
+
+    Stores know of no others, and a part of a second more would be over the limit.
+    """
     if asked is None:
-        return min(_USUAL_LIFETIME, longest)
+        return float(math.floor(min(_USUAL_LIFETIME, longest)))
     try:
         seconds = float(asked) if isinstance(asked, str | int | float) else math.nan
     except (ValueError, OverflowError):
         seconds = math.nan
     # Also of a number that is none: every comparison with it fails.
-    if isinstance(asked, bool) or not 0 < seconds <= longest:
+    if isinstance(asked, bool) or not 1 <= seconds <= longest:
         raise web.HTTPError(
-            400, f"expires_in must be a number of seconds above 0 and at most {longest:g}."
+            400, f"expires_in must be a number of seconds, at least 1 and at most {longest:g}."
         )
-    return seconds
+    return float(math.floor(seconds))
 
 
 def _checked_content_type(value: object) -> str:
-    plain = isinstance(value, str) and value.isascii() and value.isprintable()
-    if not plain or "/" not in cast("str", value) or len(cast("str", value)) > _MAX_NAME:
-        raise web.HTTPError(400, "content_type must be a MIME type such as 'text/csv'.")
-    return cast("str", value)
+    if isinstance(value, str) and len(value) <= _MAX_NAME and _MIME_TYPE.fullmatch(value):
+        return value
+    raise web.HTTPError(400, "content_type must be a MIME type such as 'text/csv'.")
 
 
 ROUTES = [(rf"/jupyter_nbforge/links{path_regex}", LinksHandler)]

@@ -62,7 +62,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
         min=0.0,
         config=True,
         help="""Seconds that a link to a file may live. Whoever has the link can read the file
-        without a login until then. 0: no links.""",
+        without a login until then. Below 1: no links.""",
     )
     upload_links = Bool(
         False,

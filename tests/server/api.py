@@ -40,8 +40,8 @@ class Api:
         self._fetch = fetch
 
     async def call(self, method: str, *parts: str, body: Any = None, **options: Any) -> Answer:
-        """Any request to the server; a body that is no string is sent as JSON."""
-        if body is not None and not isinstance(body, str):
+        """Any request to the server; a body that is neither str nor bytes is sent as JSON."""
+        if body is not None and not isinstance(body, str | bytes):
             body = json.dumps(body)
         answer = await self._fetch(
             *parts,

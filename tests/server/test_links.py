@@ -6,6 +6,7 @@ import asyncio
 import logging
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from jupyter_server.auth import Authorizer, User
@@ -64,6 +65,26 @@ async def test_a_link_can_be_to_show_and_not_to_save(api: Api, store: Store) -> 
     assert "attachment" not in answer.headers.get("Content-Disposition", "")
 
 
+@pytest.mark.settings({"NBForgeContentsManager": {"max_link_lifetime": 90.5}})
+async def test_a_link_lives_for_whole_seconds_and_none_more(api: Api, store: Store) -> None:
+    store.put("a.txt", b"1")
+    for asked, seconds in {None: 90, "90.5": 90, "1.9": 1}.items():
+        link = await _link(api, "a.txt", **({} if asked is None else {"expires_in": asked}))
+        assert link["expires_in"] == seconds
+        assert _signed_lifetime(link["url"]) <= seconds
+
+
+def _signed_lifetime(url: str) -> float:
+    """Seconds from now, or from when it was signed, as the address itself says."""
+    query = {name.lower(): values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    for name in ("x-amz-expires", "x-goog-expires"):
+        if name in query:
+            return float(query[name])
+    until = datetime.fromisoformat(query["se"].replace("Z", "+00:00"))
+    # Azure's end is a moment, rounded up to a second.
+    return (until - datetime.now(timezone.utc)).total_seconds() - 1
+
+
 @pytest.mark.settings({"NBForgeContentsManager": {"max_link_lifetime": 120}})
 async def test_a_link_lives_at_most_as_long_as_configured(api: Api, store: Store) -> None:
     store.put("a.txt", b"1")
@@ -72,7 +93,7 @@ async def test_a_link_lives_at_most_as_long_as_configured(api: Api, store: Store
     left = datetime.fromisoformat(link["expires_at"]) - datetime.now(timezone.utc)
     assert 100 < left.total_seconds() <= 121
     assert (await _link(api, "a.txt", expires_in=60))["expires_in"] == 60
-    for wrong in ("121", "0", "-1", "nan", "inf", "1e400", "soon", "", "0x10"):
+    for wrong in ("121", "0", "0.5", "120.5", "-1", "nan", "inf", "1e400", "soon", "", "0x10"):
         answer = await _ask(api, "a.txt", expires_in=wrong)
         assert answer.status == 400, wrong
         assert "at most 120" in answer.message
@@ -123,13 +144,33 @@ async def test_a_body_that_cannot_be_meant_so_is_refused(api: Api, store: Store)
         {"content_type": "plain"},
         {"content_type": "text/plain\r\nX-Evil: 1"},
         {"content_type": "text/" + "x" * 300},
+        {"content_type": "/"},
+        {"content_type": " text/plain"},
+        {"content_type": "text/plain "},
+        {"content_type": "text/plain;"},
+        {"content_type": "text/a/b"},
         {"method": "DELETE"},
     ]
     for body in bodies:
         answer = await _ask_for_writing(api, "a.txt", body)
         assert answer.status == 400, body
-    answer = await api.call("POST", "jupyter_nbforge", "links", "a.txt", body="{not json")
-    assert answer.status == 400
+    for text in ("{not json", b"\xff{}"):
+        answer = await api.call("POST", "jupyter_nbforge", "links", "a.txt", body=text)
+        assert answer.status == 400, text
+
+
+@pytest.mark.stores("seaweedfs", "gcs")
+@pytest.mark.settings({"NBForgeContentsManager": {"upload_links": True}})
+@pytest.mark.parametrize("kind", ["text/csv; charset=utf-8", 'a.b+c/d-e ;x="y z"'])
+async def test_a_link_for_writing_demands_the_content_type_as_it_was_given(
+    api: Api, store: Store, kind: str
+) -> None:
+    answer = await _ask_for_writing(api, "a.txt", {"content_type": kind})
+    assert answer.json["headers"]["Content-Type"] == kind
+    other = {**answer.json, "headers": {**answer.json["headers"], "Content-Type": "text/x-other"}}
+    assert (await _fetch(other, b"sent")).code == 403
+    assert store.get("a.txt") is None
+    assert (await _fetch(answer.json, b"sent")).code == 200
 
 
 @pytest.mark.settings({"NBForgeContentsManager": {"max_link_lifetime": 0, "upload_links": True}})
