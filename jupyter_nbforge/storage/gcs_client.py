@@ -35,11 +35,15 @@ from .gcs_values import Payload, Places
 from .refusals import Call
 from .threads import ThreadBridge, check_call
 from .types import WriteCondition
+from .values import unlogged
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 T = TypeVar("T")
+
+_LOGGERS = ("urllib3.connectionpool", "google.auth.transport.requests")
+"""Tell at DEBUG the address of each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +171,12 @@ class GCSConnection:
         asked = dict(parameters or {})
         if place.startswith(("/storage/", "/upload/")) and self._options.user_project:
             asked["userProject"] = self._options.user_project
-        url = place if place.startswith("http") else f"{self.endpoint}{place}"
-        return opened.session.request(
-            method,
-            url,
-            params=asked,
-            timeout=self.timeout,
-            allow_redirects=False,
-            **options,
-        )
+        options |= {"params": asked, "timeout": self.timeout, "allow_redirects": False}
+        if place.startswith("/"):
+            return opened.session.request(method, f"{self.endpoint}{place}", **options)
+        # The store gave this address, and who knows it may write.
+        with unlogged(*_LOGGERS):
+            return opened.session.request(method, place, **options)
 
     def renew(self, opened: Opened, session: Any) -> None:
         """Get a token if there is none that is valid; of several threads only one asks."""
@@ -198,22 +199,23 @@ class GCSConnection:
             await self.send(
                 "GET", self.places.objects, Answer.json, parameters=one, about=About.BUCKET
             )
-        # Who may not list is told nothing else the next time.
+        # Also where it may not be listed: the next answer would be the same.
         self.bucket_seen = True
 
     async def chunks(self, path: str, body: Body) -> AsyncGenerator[bytes, None]:
         """The body of a GET; one that ends early or has another checksum is an error."""
+        # Not to be tried again: that would open a client which nobody closes.
+        closed = UnavailableError(f"The storage was closed while {path!r} was read.", path=path)
         while True:
+            if body.closed:
+                raise closed
             try:
                 with self.call(path):
                     chunk = await self.run(body.read)
             except StorageError as error:
-                if not body.closed:
-                    raise
-                # Not to be tried again: that would open a client which nobody closes.
-                raise UnavailableError(
-                    f"The storage was closed while {path!r} was read.", path=path
-                ) from error
+                if body.closed:
+                    raise closed from error
+                raise
             if not chunk:
                 return
             yield chunk

@@ -19,6 +19,7 @@ from jupyter_nbforge.testing.certificates import write_certificate
 from jupyter_nbforge.testing.gcs_server import FakeGCSServer, SigningKey, service_account_info
 from jupyter_nbforge.testing.processes import free_port
 
+from .conftest import MakeGCS
 from .gcs_stub import (
     BODY_HEADERS,
     found,
@@ -30,6 +31,8 @@ from .gcs_stub import (
     xml_refusal,
 )
 from .stub import Request, answer, stub_server
+
+SIGNER = "tests%40nbforge.iam.gserviceaccount.com"
 
 
 async def put_error(data: bytes, *, condition: WriteCondition | None = None) -> errors.StorageError:
@@ -373,6 +376,17 @@ async def test_no_credentials_are_asked_for_by_name() -> None:
     async with aclosing(GCSStorage(bucket="bucket")) as storage:
         with pytest.raises(errors.UnauthenticatedError, match="credentials_file"):
             await storage.head("a")
+
+
+async def test_the_sdks_default_credentials_are_used(
+    make_gcs: MakeGCS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = make_gcs()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", usual.credentials_file)
+    options = {"bucket": usual.bucket, "endpoint_url": usual.endpoint_url}
+    async with aclosing(GCSStorage(**options)) as storage:
+        await storage.put("a", b"")
+        assert SIGNER in await storage.get_presigned_url("a")
 
 
 async def test_a_file_that_holds_no_credentials_is_the_servers_credentials(tmp_path: Path) -> None:

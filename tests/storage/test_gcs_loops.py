@@ -6,6 +6,7 @@ import asyncio
 import gc
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from jupyter_nbforge.storage.errors import StorageError
 from jupyter_nbforge.storage.gcs import GCSStorage
 from jupyter_nbforge.storage.gcs_client import Opened
+from jupyter_nbforge.testing.certificates import write_certificate
 
 from .conftest import MakeGCS
 from .gcs_stub import BODY_HEADERS, found, gcs_at, resource, stub_gcs
@@ -229,6 +231,8 @@ async def test_a_read_whose_storage_is_closed_ends_with_an_error_of_ours(
             with pytest.raises(StorageError) as broken:
                 async for _ in reader.chunks:
                     pass
+            # Nor is there a thread again, which nobody would end.
+            assert storage._connection._bridge._executor is None
     assert not broken.value.retryable
 
 
@@ -247,10 +251,11 @@ class Silent:
             self._reads.set()
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0, limit=2**16)
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0, limit=2**16, ssl=tls)
         async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            scheme = "http" if tls is None else "https"
+            yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         data = bytearray()
@@ -304,6 +309,24 @@ async def test_a_cancelled_call_frees_its_thread_though_no_answer_comes() -> Non
                 await asyncio.wait_for(silent.began.wait(), 10)
                 assert await cancel(waiting) < 1
         assert len(silent.received) == 3
+
+
+async def test_a_cancelled_call_frees_its_thread_behind_tls_too(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    silent = Silent()
+    async with (
+        silent.serve(tls) as endpoint,
+        aclosing(gcs_at(endpoint, max_connections=1, ca_bundle=str(certificate))) as storage,
+    ):
+        for _ in range(2):
+            silent.began.clear()
+            waiting: asyncio.Task[object] = asyncio.create_task(storage.head("a"))
+            await asyncio.wait_for(silent.began.wait(), 10)
+            assert await cancel(waiting) < 1
+        await asyncio.wait_for(storage._connection.run(lambda: None), 5)
+    assert len(silent.received) == 2
 
 
 async def test_a_write_that_waits_for_a_thread_is_never_sent() -> None:

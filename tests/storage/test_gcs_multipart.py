@@ -486,6 +486,17 @@ async def test_a_cancelled_part_is_sent_on_from_where_it_was() -> None:
     assert store.bytes == {"folder/target": WHOLE}
 
 
+async def test_the_address_of_the_session_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    caplog.set_level(logging.DEBUG)
+    async with begun(store) as (storage, upload):
+        await upload_all(upload)
+        await upload.complete()
+        await storage.head("folder/target")
+    assert "/storage/v1/b/bucket/o/folder%2Ftarget" in caplog.text
+    assert "SECRETSECRET" not in caplog.text
+
+
 async def test_the_address_of_the_session_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     """The HTTP library's errors have it where there is no connection at all."""
     address = f"http://127.0.0.1:{free_port()}/session?upload_id=SECRETSECRET"
