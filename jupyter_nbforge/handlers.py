@@ -21,8 +21,8 @@ from .storage.types import LinkOptions
 
 _USUAL_LIFETIME = 3600.0
 _MAX_NAME = 255
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_MIME_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?: *;[ -~]*[!-~])?")
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MIME_TYPE = re.compile(rf"{_WORD}/{_WORD}(?: *;[ -~]*[!-~])?")
 
 
 class LinksHandler(APIHandler):
