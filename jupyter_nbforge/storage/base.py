@@ -7,7 +7,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, final
 from urllib.parse import SplitResult
 
 from traitlets import MetaHasTraits
@@ -116,9 +116,6 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     to the storage, ``/``-separated, without a leading ``/``; only the marker of a folder
     ends in ``/``.
     """
-
-    schemes: ClassVar[tuple[str, ...]] = ()
-    """URL schemes that this provider answers to, the canonical one first."""
 
     @classmethod
     def options_from_url(cls, url: SplitResult) -> dict[str, Any]:

@@ -129,8 +129,6 @@ class LocalStorage(BaseStorageService):
     UTF-8 are left out.
     """
 
-    schemes = ("file",)
-
     root = Unicode(
         config=True, help="Absolute path of the directory, which must exist; ~ is expanded."
     )

@@ -38,8 +38,6 @@ class _Stored:
 class MemoryStorage(BaseStorageService):
     """Objects in a dictionary, gone with the process. For tests, demos and as the reference."""
 
-    schemes = ("memory",)
-
     page_size = Int(1000, min=1, config=True, help="Entries per page of a listing.")
     atomic_move = Bool(
         False, help="Whether a move is one step, as on Google's store, and not a copy and a delete."

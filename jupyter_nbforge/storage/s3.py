@@ -72,8 +72,6 @@ class S3Storage(S3Options):
     traits `conditional_*` say so and a look comes before the write.
     """
 
-    schemes = ("s3",)
-
     max_copy_size = 5 * 2**30
     """Bytes that one CopyObject takes; what is larger is copied in parts."""
 
