@@ -133,6 +133,8 @@ _QUOTA = Rule(
 )
 _CONFLICT = Rule(UnavailableError, "{path} is being written by another; try again.", True)
 _DAMAGED = Rule(UnavailableError, "The data was damaged on the way; try again ({code}).", True)
+_DAMAGED_BODY = Rule(UnavailableError, "{path} arrived damaged; open it again ({code}).")
+"""Not retryable: a read that goes on behind the damage would never see it again."""
 _BROKEN = Rule(
     UnavailableError, "The store at {endpoint} has a problem ({code}); try again.", True, False
 )
@@ -276,7 +278,7 @@ def _types() -> tuple[tuple[tuple[type[BaseException], ...], Rule], ...]:
         (unreachable, _UNREACHABLE),
         (timeout, _TIMEOUT),
         (garbled, _GARBLED),
-        ((DamagedError,), _DAMAGED),
+        ((DamagedError,), _DAMAGED_BODY),
         (malformed, _REFUSED_HERE),
         ((http.RequestException, wire.HTTPError), _LOST),
         # Of a credentials file; what sending raises is wrapped.

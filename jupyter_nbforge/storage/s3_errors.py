@@ -90,6 +90,8 @@ _UNEXPLAINED = Rule(
 _SLOW_DOWN = Rule(UnavailableError, "The store asks to slow down; try again.", True)
 _CONFLICT = Rule(UnavailableError, "{path} is being written by another; try again.", True)
 _DAMAGED = Rule(UnavailableError, "The data was damaged on the way; try again ({code}).", True)
+_DAMAGED_BODY = Rule(UnavailableError, "{path} arrived damaged; open it again ({code}).")
+"""Not retryable: a read that goes on behind the damage would never see it again."""
 _BROKEN = Rule(
     UnavailableError, "The store at {endpoint} has a problem ({code}); try again.", True, False
 )
@@ -275,7 +277,7 @@ def _types() -> tuple[tuple[tuple[type[BaseException], ...], Rule], ...]:
         (unreachable, _UNREACHABLE),
         (timeout, _TIMEOUT),
         ((ResponseParserError,), _GARBLED),
-        (damaged, _DAMAGED),
+        (damaged, _DAMAGED_BODY),
         ((*lost, aiohttp.ClientError, OSError), _LOST),
         ((sdk.ParamValidationError,), _REFUSED_HERE),
         ((sdk.BotoCoreError,), _MISCONFIGURED),

@@ -239,7 +239,7 @@ async def test_a_body_with_another_checksum_is_an_error() -> None:
     ):
         with pytest.raises(errors.UnavailableError) as caught:
             await reader.read()
-    assert caught.value.retryable
+    assert not caught.value.retryable
 
 
 async def test_a_body_that_stops_coming_is_a_timeout() -> None:

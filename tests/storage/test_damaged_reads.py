@@ -1,0 +1,59 @@
+"""A damaged body is an error for good: what is behind the damage has no checksum by itself."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import google_crc32c
+import pytest
+
+from jupyter_nbforge.storage.base import BaseStorageService
+from jupyter_nbforge.storage.errors import UnavailableError
+from jupyter_nbforge.storage.wrappers import RetryStorage
+
+from .gcs_stub import BODY_HEADERS, stub_gcs
+from .helpers import read
+from .stub import Request, answer, stub_s3
+
+DATA = bytes(3 * 2**20)
+
+
+def encoded(checksum: int) -> str:
+    return b64encode(checksum.to_bytes(4, "big")).decode()
+
+
+HEADERS = {
+    **BODY_HEADERS,
+    "x_goog_stored_content_length": str(len(DATA)),
+    "x_goog_hash": f"crc32c={encoded(google_crc32c.value(DATA))}",
+    "etag": '"1"',
+    "x_amz_checksum_crc32": encoded(zlib.crc32(DATA)),
+}
+
+
+def damaged(request: Request, number: int) -> bytes:
+    """All of it with another first byte; a range as it is, and without a checksum of its own."""
+    if "range" not in request.headers:
+        return answer(200, b"x" + DATA[1:], **HEADERS)
+    start = int(request.headers["range"].removeprefix("bytes=").split("-")[0])
+    span = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+    headers = {name: value for name, value in HEADERS.items() if name != "x_amz_checksum_crc32"}
+    return answer(206, DATA[start:], content_range=span, **headers)
+
+
+def store_of(name: str, **options: Any) -> AbstractAsyncContextManager[BaseStorageService]:
+    stub: Any = {"gcs": stub_gcs, "s3": stub_s3}[name]
+    made: AbstractAsyncContextManager[BaseStorageService] = stub(damaged, **options)
+    return made
+
+
+@pytest.mark.parametrize("name", ["gcs", "s3"])
+async def test_a_read_does_not_go_on_behind_a_damage(name: str) -> None:
+    requests: list[Request] = []
+    async with store_of(name, requests=requests) as storage:
+        with pytest.raises(UnavailableError, match="damaged"):
+            await read(RetryStorage(storage, wait_initial=0.01), "a")
+    assert len(requests) == 1
