@@ -17,6 +17,7 @@ from .azure_listing import AzureListing
 from .azure_multipart import MAX_PART_SIZE, MAX_PARTS
 from .azure_objects import AzureObjects, file_answer
 from .azure_options import AzureOptions
+from .azure_paths import check_path, invalid_reason
 from .azure_values import (
     headers_of,
     link_parameters,
@@ -33,7 +34,7 @@ from .errors import (
     TooLargeError,
     UnavailableError,
 )
-from .paths import DELIMITER, RESERVED_PREFIX, check_path, invalid_reason
+from .paths import DELIMITER, RESERVED_PREFIX
 from .types import (
     ByteRange,
     Capabilities,

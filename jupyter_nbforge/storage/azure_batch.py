@@ -8,8 +8,9 @@ from typing import Any
 
 from .azure_client import AzureConnection
 from .azure_errors import DirectoryNotEmptyError, refusal
+from .azure_paths import invalid_reason
 from .errors import NotFoundError, NotSupportedError, PermissionDeniedError, StorageError
-from .paths import DELIMITER, invalid_reason
+from .paths import DELIMITER
 from .refusals import Call
 from .types import IfMatch, Version
 
