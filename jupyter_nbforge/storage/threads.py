@@ -123,6 +123,10 @@ def _work(call: Call, function: Callable[[], T]) -> T:
     try:
         call.check()
         return function()
+    except StopIteration as error:
+        # A future takes none (https://github.com/python/cpython/issues/112182): the caller
+        # would wait for ever.
+        raise RuntimeError("The function raised StopIteration; give next() a default.") from error
     finally:
         _current.reset(token)
 

@@ -41,6 +41,14 @@ async def test_a_call_gives_its_result_or_its_error() -> None:
     bridge.close()
 
 
+async def test_a_call_that_ends_an_iterator_is_an_error_and_never_an_endless_wait() -> None:
+    bridge = ThreadBridge(1, name="test")
+    nothing = iter(())
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(bridge.run(lambda: next(nothing)), 5)
+    bridge.close()
+
+
 async def test_calls_run_in_at_most_so_many_threads() -> None:
     bridge = ThreadBridge(3, name="test")
     names = await asyncio.gather(
