@@ -72,12 +72,12 @@ def test_every_variable_on_the_page_is_tested_here() -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 def test_a_variable_stands_for_its_option(name: str) -> None:
     others, value, option = VARIABLES[name]
-    found = create_storage_service(environ={**others, name: value})
+    found: Any = create_storage_service(environ={**others, name: value})
     values = []
     while found is not None:
         if option in found.trait_names():
             values.append(getattr(found, option))
-        found = getattr(found, "inner", None)  # type: ignore[assignment]
+        found = getattr(found, "inner", None)
     assert values == [value]
 
 
