@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from .azure_errors import GarbledAnswerError, translated
 from .azure_options import Account
@@ -313,7 +315,8 @@ async def _session(max_connections: int, tls: ssl.SSLContext | bool) -> AsyncIte
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
-        trust_env=True,
+        # With True it would also send the passwords of ~/.netrc, instead of what signs.
+        trust_env=False,
     ) as session:
         setattr(session, "_retry_connection", False)  # noqa: B010  nothing public says so
         yield session
@@ -332,7 +335,16 @@ class _Session:
 
     async def request(self, method: str, url: str, *, data: Any = None, **options: Any) -> Any:
         body = _Body(data) if isinstance(data, bytes) and len(data) > _LARGE else data
+        options["proxy"] = _proxy_for(url)
         return await self._session.request(method, url, data=body, **options)
+
+
+def _proxy_for(url: str) -> str | None:
+    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``) names for `url`."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class _Body(io.BytesIO):
