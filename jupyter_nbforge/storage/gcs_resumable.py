@@ -15,7 +15,7 @@ from typing import Any
 from .errors import StorageError, UnavailableError
 from .gcs_client import Answer, GCSConnection
 from .gcs_errors import About
-from .gcs_values import Payload, Pieces, new_checksum
+from .gcs_values import Payload, Pieces, header_type, new_checksum
 
 UNIT = 256 * 2**10
 """All that is sent before the end is whole multiples of this."""
@@ -112,7 +112,7 @@ class ResumableUpload:
                 connection.places.uploads,
                 _address_of,
                 parameters={"uploadType": "resumable", "name": name, **options},
-                headers={"X-Upload-Content-Type": properties["contentType"]},
+                headers={"X-Upload-Content-Type": header_type(properties)},
                 payload=partial(Payload.of, properties),
                 about=About.BUCKET,
             )

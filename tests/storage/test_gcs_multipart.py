@@ -174,6 +174,18 @@ async def test_the_temporary_object_is_hidden_and_beside_the_target() -> None:
         assert store.name.startswith(".nbforge-upload-")
 
 
+@pytest.mark.parametrize("content_type", ["é", "☃", "a\r\nb: c"])
+async def test_a_content_type_of_an_upload_breaks_no_header(content_type: str) -> None:
+    store = Store()
+    requests: list[Request] = []
+    async with stub_gcs(store, requests=requests) as storage:
+        upload = await storage.create_multipart_upload("a", content_type=content_type)
+        await upload.abort()
+    assert store.properties["contentType"] == content_type
+    assert requests[0].headers["x-upload-content-type"] == "application/octet-stream"
+    assert "b" not in requests[0].headers
+
+
 @pytest.mark.parametrize("order", [(4, 3, 2, 1), (2, 1, 4, 3), (1, 4, 2, 3)])
 async def test_parts_that_come_early_wait(order: tuple[int, ...]) -> None:
     store = Store()
