@@ -15,7 +15,8 @@ from typing import Any
 from .gcs_options import ClientOptions
 from .threads import AbandonedError, Call, check_call, current_call
 
-STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+"""To read and change data, and not who may: https://cloud.google.com/storage/docs/oauth-scopes"""
 SIGNING_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob"""
 
@@ -24,12 +25,24 @@ _FROM_AWS = "urn:ietf:params:aws:token-type:aws4_request"
 
 
 def load_credentials(options: ClientOptions) -> Any:
-    """The configured credentials, else those that the SDK finds."""
-    import google.auth
+    """The configured credentials, else those that the SDK finds; its errors."""
     from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
     if options.anonymous:
         return AnonymousCredentials()
+    try:
+        return _found_credentials(options)
+    except GoogleAuthError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # Of a file that is JSON and something else, or no text; what it says may be a secret.
+        raise DefaultCredentialsError(type(error).__name__) from None
+
+
+def _found_credentials(options: ClientOptions) -> Any:
+    import google.auth
+
     if not options.credentials_file:
         return google.auth.default(scopes=[STORAGE_SCOPE])[0]
     external = _external_account(options.credentials_file)
@@ -166,11 +179,14 @@ def _connection_class(base: Any) -> type[Any]:
         send on a connection that was there already.
         """
 
+        wire: socket.socket | None = None
+        """Its socket, which `sock` is not any more under an answer that says it is the last."""
         _call: Call | None = None
 
         def connect(self) -> None:
             check_call()
             super().connect()
+            self.wire = self.sock
             self._watch()
 
         def putrequest(self, *args: Any, **kwargs: Any) -> None:
@@ -197,7 +213,7 @@ def _connection_class(base: Any) -> type[Any]:
 
 def shut_down(connection: Any) -> None:
     """Wake a thread that waits on a connection; it finds that at its end."""
-    found = getattr(connection, "sock", None)
+    found = getattr(connection, "wire", None)
     if isinstance(found, socket.socket):
         with suppress(OSError):
             # That of SSLSocket would also take the TLS state away under the other thread.

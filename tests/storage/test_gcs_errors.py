@@ -14,6 +14,7 @@ import pytest
 
 from jupyter_nbforge.storage import errors
 from jupyter_nbforge.storage.gcs import GCSStorage
+from jupyter_nbforge.storage.gcs_session import load_credentials
 from jupyter_nbforge.storage.types import IfAbsent, IfMatch, Version, WriteCondition
 from jupyter_nbforge.testing.certificates import write_certificate
 from jupyter_nbforge.testing.gcs_server import FakeGCSServer, SigningKey, service_account_info
@@ -391,8 +392,16 @@ async def test_the_sdks_default_credentials_are_used(
 
 async def test_a_file_that_holds_no_credentials_is_the_servers_credentials(tmp_path: Path) -> None:
     file = tmp_path / "account.json"
-    for text in ("", "{}", '{"type": "service_account", "private_key": "SECRETSECRET"}'):
-        file.write_text(text)
+    for text in (
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"type": "service_account", "private_key": "SECRETSECRET"}',
+        b'{"type": "impersonated_service_account"}',
+        b'{"type": "external_account", "audience": 1, "token_url": 2}',
+    ):
+        file.write_bytes(text)
         async with aclosing(GCSStorage(bucket="bucket", credentials_file=str(file))) as storage:
             with pytest.raises(errors.UnauthenticatedError) as caught:
                 await storage.head("a")
@@ -405,6 +414,12 @@ def account_at(tmp_path: Path, token_uri: str) -> dict[str, Any]:
     account = {**service_account_info(SigningKey.generate()), "token_uri": token_uri}
     file.write_text(json.dumps(account))
     return {"credentials_file": str(file)}
+
+
+def test_an_account_may_change_data_and_not_who_may(tmp_path: Path) -> None:
+    storage = GCSStorage(bucket="bucket", **account_at(tmp_path, "http://127.0.0.1:9/token"))
+    scope = "https://www.googleapis.com/auth/devstorage.read_write"
+    assert load_credentials(storage.client_options()).scopes == [scope]
 
 
 async def test_a_refused_account_is_the_servers_credentials(tmp_path: Path) -> None:

@@ -311,6 +311,33 @@ async def test_a_cancelled_call_frees_its_thread_though_no_answer_comes() -> Non
         assert len(silent.received) == 3
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_a_cancelled_call_frees_its_thread_though_an_answer_ends_nowhere(
+    connection: str,
+) -> None:
+    """Also where the answer has taken the socket over, for it is the connection's last."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        headers = {**BODY_HEADERS, "connection": connection}
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(200, b"12345678", **headers)[:-2])
+        await reader.read()
+        writer.close()
+
+    async def read(storage: GCSStorage) -> None:
+        async with storage.get("a") as reader:
+            await reader.read()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, aclosing(gcs_at(endpoint, max_connections=1)) as storage:
+        for call in (read(storage), storage.head("a")):
+            waiting: asyncio.Task[object] = asyncio.create_task(call)
+            await asyncio.sleep(0.3)
+            assert await cancel(waiting) < 1
+            await asyncio.wait_for(storage._connection.run(lambda: None), 5)
+
+
 async def test_a_cancelled_call_frees_its_thread_behind_tls_too(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
