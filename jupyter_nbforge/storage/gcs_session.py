@@ -88,12 +88,11 @@ def for_signing(credentials: Any) -> Any:
 
 def new_token_request() -> Any:
     """How tokens are asked for: on connections of its own, with the usual certificates."""
-    import requests
     from google.auth.transport.requests import Request
 
-    session = requests.Session()
-    _mount(session, _CONNECTIONS_FOR_TOKENS)
-    return Request(session)
+    request = Request()
+    _mount(request.session, _CONNECTIONS_FOR_TOKENS)
+    return request
 
 
 def new_session(credentials: Any, token_request: Any, options: ClientOptions) -> Any:
