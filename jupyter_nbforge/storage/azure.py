@@ -27,7 +27,6 @@ from .azure_values import (
 )
 from .base import MultipartUpload
 from .errors import (
-    AlreadyExistsError,
     NotFoundError,
     NotSupportedError,
     PreconditionError,
@@ -114,6 +113,9 @@ class AzureStorage(AzureOptions):
             presigned_urls=not (self.anonymous or self._connection.account.sas),
             presigned_put_headers=(("x-ms-blob-type", "BlockBlob"),),
             presigned_content_type=False,
+            # A hierarchical namespace lists ``a/b`` before ``a-``:
+            # https://github.com/Azure/azure-sdk-for-go/issues/24210
+            ordered_listing=self._directories.hierarchical is False,
             file_beside_folder=not self._directories.hierarchical,
             max_part_size=MAX_PART_SIZE,
             max_parts=MAX_PARTS,
@@ -192,13 +194,7 @@ class AzureStorage(AzureOptions):
         if len(data) > MAX_PUT_SIZE:
             raise TooLargeError(f"{path!r} is larger than the store takes at once.", path=path)
         headers = headers_of(path, content_type, metadata)
-        try:
-            return await self._objects.write(path, data, headers, condition)
-        except AlreadyExistsError:
-            if condition is not None or not path.endswith(DELIMITER):
-                raise
-            # A directory cannot be written over one that is there already.
-            return await self._objects.head(path)
+        return await self._objects.write(path, data, headers, condition)
 
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
         check_path(path)
@@ -236,6 +232,8 @@ class AzureStorage(AzureOptions):
         start_after: str | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[ListPage]:
+        if start_after is not None and not self.capabilities.ordered_listing:
+            raise NotSupportedError("This store may not list in order.", path=prefix)
         size = min(page_size or self.max_page_size, self.max_page_size)
         look = self._may_be_directory(prefix, start_after)
         async for page in self._listing.pages(prefix, delimiter, start_after, size):

@@ -14,7 +14,13 @@ from typing import Any
 from .azure_client import AzureConnection
 from .azure_errors import DirectoryNotEmptyError
 from .azure_values import is_directory, object_meta, version_of
-from .errors import NotFoundError, PermissionDeniedError, PreconditionError
+from .errors import (
+    NotFoundError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from .paths import DELIMITER
 from .types import IfMatch, ObjectMeta
 
@@ -26,16 +32,25 @@ class AzureDirectories:
         self._connection = connection
         self.hierarchical = hierarchical
         """Whether the account has a hierarchical namespace; None as long as it is not known."""
+        self._untold = False
 
     async def is_hierarchical(self) -> bool:
-        """`hierarchical`, asked for once; who may not ask is on a plain account."""
-        if self.hierarchical is None:
-            client = await self._connection.client()
-            found: Mapping[str, Any] = {}
-            with suppress(PermissionDeniedError), self._connection.call(None):
-                found = await client.container.get_account_information()
-            self.hierarchical = bool(found.get("is_hns_enabled"))
-        return self.hierarchical
+        """`hierarchical`, asked for once; who is not told is taken to be on a plain account."""
+        if self.hierarchical is None and not self._untold:
+            try:
+                self.hierarchical = await self._ask()
+            except (PermissionDeniedError, NotSupportedError):
+                self._untold = True
+            except UnauthenticatedError:
+                # Of a SAS as well, if it is not for this; else the next request says it again.
+                return False
+        return bool(self.hierarchical)
+
+    async def _ask(self) -> bool:
+        client = await self._connection.client()
+        with self._connection.call(None):
+            found: Mapping[str, Any] = await client.container.get_account_information()
+        return bool(found.get("is_hns_enabled"))
 
     async def blob_of(self, path: str) -> str:
         """The name of the blob that is written for the object `path`."""

@@ -99,6 +99,7 @@ class _Merger:
     A blob ``folder`` that is a directory is listed long before ``folder/``. And Azure says
     nothing of its order but "alphabetical": Azurite's is that of UTF-16, in which an emoji
     comes before some letters. Entries wait until nothing can come any more that is before them.
+    Where a hierarchical namespace has an order of its own, all are given, but not in order.
     """
 
     def __init__(self, delimiter: str | None) -> None:

@@ -18,9 +18,9 @@ from .azure_values import (
     request_headers,
     storage_arguments,
 )
-from .errors import NotFoundError, PreconditionError
+from .errors import AlreadyExistsError, NotFoundError, PreconditionError
 from .paths import DELIMITER
-from .types import ObjectMeta, WriteCondition
+from .types import IfAbsent, ObjectMeta, WriteCondition
 from .values import KnownSizes
 
 
@@ -70,6 +70,24 @@ class AzureObjects:
     ) -> ObjectMeta:
         """Write an object, a marker as a directory where the account has those."""
         name = await self._directories.blob_of(path)
+        if name == path or condition is not None:
+            return await self._write(path, name, data, headers, condition)
+        try:
+            # Over nothing: a directory that is there stays, and so does a file of that name.
+            return await self._write(path, name, data, headers, IfAbsent())
+        except AlreadyExistsError as error:
+            with suppress(NotFoundError):
+                return await self.head(path)
+            raise error
+
+    async def _write(
+        self,
+        path: str,
+        name: str,
+        data: bytes,
+        headers: Mapping[str, Any],
+        condition: WriteCondition | None,
+    ) -> ObjectMeta:
         md5 = await content_md5(data)
         client = await self._connection.client()
         with self._connection.call(path, condition=condition, write=True):

@@ -224,7 +224,7 @@ def test_a_secret_of_the_wrong_type_is_not_repeated() -> None:
 
 
 def test_capabilities_follow_the_options() -> None:
-    usual = AzureStorage(**TEAM).capabilities
+    usual = AzureStorage(**TEAM, hierarchical_namespace=False).capabilities
     assert usual.conditional_put
     assert usual.conditional_copy
     assert usual.conditional_delete
@@ -237,6 +237,10 @@ def test_capabilities_follow_the_options() -> None:
     assert not AzureStorage(**TEAM, sas_token=SAS).capabilities.presigned_urls
     assert not AzureStorage(**TEAM, anonymous=True).capabilities.presigned_urls
     assert not AzureStorage(**TEAM, hierarchical_namespace=True).capabilities.file_beside_folder
+    assert AzureStorage(**TEAM).capabilities.file_beside_folder
+    for known in (True, None):
+        storage = AzureStorage(**TEAM, hierarchical_namespace=known)
+        assert not storage.capabilities.ordered_listing
 
 
 def test_a_storage_is_made_without_the_sdk(tmp_path: Path) -> None:
