@@ -38,15 +38,27 @@ class StorageSuite:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, test in list(vars(cls).items()):
-            if name.startswith("test_") and iscoroutinefunction(test):
+            if _is_test(name) and iscoroutinefunction(test):
                 setattr(cls, name, _on_a_loop(test))
-        for name in [name for name in dir(cls) if name.startswith("test_")]:
-            # pytest collects no test that is None; a child may have what its parent lacks.
-            rule = next(filter(None, (vars(base).get(name) for base in cls.__mro__)), None)
+        # Kept apart: below some of them are hidden, which a child with other capabilities has.
+        cls._own_rules = {name: test for name, test in vars(cls).items() if _is_test(name)}
+        for name, rule in cls.rules().items():
+            # pytest collects no test that is None.
             setattr(cls, name, rule if _is_for(rule, cls.capabilities) else None)
         for name in (*cls.known_weaknesses, *cls.unprovable):
             if not hasattr(cls, name.partition("[")[0]):
                 raise TypeError(f"{cls.__name__}: {name!r} names no test")
+
+    _own_rules: ClassVar[Mapping[str, Callable[..., Any] | None]]
+
+    @classmethod
+    def rules(cls) -> dict[str, Callable[..., Any] | None]:
+        """Every rule by name, whatever the capabilities; None for one that a child takes out."""
+        found: dict[str, Callable[..., Any] | None] = {}
+        for base in reversed(cls.__mro__):
+            own = vars(base).get("_own_rules", vars(base))
+            found |= {name: test for name, test in own.items() if _is_test(name)}
+        return found
 
     def test_the_capabilities_are_those_declared(self, storage: BaseStorageService) -> None:
         declared, found = asdict(self.capabilities), asdict(storage.capabilities)
@@ -66,6 +78,10 @@ class StorageSuite:
                 request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
             if name in self.unprovable:
                 pytest.xfail(self.unprovable[name])
+
+
+def _is_test(name: str) -> bool:
+    return name.startswith("test_")
 
 
 def _is_for(rule: Callable[..., Any] | None, capabilities: Capabilities) -> bool:

@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jupyter_nbforge.storage import Capabilities
+from jupyter_nbforge.testing import suite
 from jupyter_nbforge.testing.conformance import StorageConformance
 
 THEIRS = """
@@ -74,6 +77,43 @@ def test_a_known_weakness_is_expected_and_fails_once_it_is_gone(tmp_path: Path) 
         "test_of_their_own": "PASSED",
         "test_delete_many_deletes_these_and_no_others": "FAILED",
     }
+
+
+def _for_a_storage_with(**capabilities: Any) -> type[StorageConformance]:
+    return type("TestTheirs", (StorageConformance,), {"capabilities": Capabilities(**capabilities)})
+
+
+def _wanted(rule: Any) -> dict[str, bool]:
+    return dict(getattr(rule, suite._REQUIRED, {}))
+
+
+@pytest.mark.parametrize("name", sorted(StorageConformance.rules()))
+def test_each_rule_is_run_over_a_storage_that_it_is_for(name: str) -> None:
+    rule = StorageConformance.rules()[name]
+    theirs = _for_a_storage_with(**_wanted(rule))
+    assert rule is not None
+    assert vars(theirs)[name] is rule
+    # Also where a parent of theirs has not the capabilities.
+    lacking = _for_a_storage_with(**{flag: not value for flag, value in _wanted(rule).items()})
+    assert (vars(lacking)[name] is rule) is not bool(_wanted(rule))
+    child = type("TestChild", (lacking,), {"capabilities": theirs.capabilities})
+    assert vars(child)[name] is rule
+
+
+def test_there_are_rules_for_what_a_storage_has_and_for_what_it_lacks() -> None:
+    found = {item for rule in StorageConformance.rules().values() for item in _wanted(rule).items()}
+    for flag in ("presigned_urls", "multipart", "conditional_put", "conditional_delete"):
+        assert {(flag, True), (flag, False)} <= found
+    assert {("atomic_move", True), ("presigned_content_type", True)} <= found
+
+
+def test_a_child_may_put_a_rule_of_its_own_in_place_of_one() -> None:
+    def test_an_empty_object_round_trips(self: StorageConformance) -> None:
+        """In other words."""
+
+    own = {"test_an_empty_object_round_trips": test_an_empty_object_round_trips}
+    theirs = type("TestTheirs", (StorageConformance,), own)
+    assert vars(theirs)["test_an_empty_object_round_trips"] is test_an_empty_object_round_trips
 
 
 def test_a_weakness_of_no_test_is_a_mistake() -> None:
