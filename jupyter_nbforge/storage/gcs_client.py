@@ -30,7 +30,13 @@ from .errors import (
 from .gcs_body import Body
 from .gcs_errors import About, GarbledError, RefusedError, translated
 from .gcs_options import ClientOptions
-from .gcs_session import for_signing, load_credentials, new_session, new_token_request
+from .gcs_session import (
+    for_signing,
+    load_credentials,
+    new_session,
+    new_token_request,
+    paid_by,
+)
 from .gcs_values import Payload, Places
 from .refusals import Call
 from .threads import ThreadBridge, check_call
@@ -249,13 +255,14 @@ class GCSConnection:
         options = self._options
         credentials = load_credentials(options)
         token_request = new_token_request()
-        session = new_session(credentials, token_request, options)
+        payer = paid_by(credentials, options.user_project)
+        session = new_session(payer, token_request, options)
         signing = for_signing(credentials)
         universe = getattr(credentials, "universe_domain", None)
         try:
             client = Client(
                 project=options.project or None,
-                credentials=credentials,
+                credentials=payer,
                 _http=session,
                 client_options={
                     "api_endpoint": options.endpoint_url or None,

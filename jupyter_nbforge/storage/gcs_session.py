@@ -78,6 +78,17 @@ def _external_account(file: str) -> Any:
     return kind.Credentials.from_info(found, scopes=[STORAGE_SCOPE])
 
 
+def paid_by(credentials: Any, project: str) -> Any:
+    """The same credentials, their own project for quotas replaced by the one that pays.
+
+    gcloud writes one into a person's file. The SDK sends it with each request, in place of the
+    header that names who pays, and the store refuses two that differ (UserProjectInconsistent).
+    """
+    if project and getattr(credentials, "quota_project_id", None):
+        return credentials.with_quota_project(project)
+    return credentials
+
+
 def for_signing(credentials: Any) -> Any:
     """The same credentials with the scope that signing needs, where they have scopes."""
     from google.auth.credentials import Scoped

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from datetime import datetime, timezone
 from typing import Any
 
+import google.oauth2.credentials
 import pytest
 
 from jupyter_nbforge.storage.errors import (
@@ -143,6 +144,18 @@ async def test_the_payer_is_named_with_each_request(make_gcs: MakeGCS) -> None:
         assert (query(request).get("userProject") or header) == "payer"
     assert len(requests) == 7
     assert "userProject=payer&" in url
+
+
+async def test_the_payer_counts_more_than_a_persons_own_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person = google.oauth2.credentials.Credentials("token", quota_project_id="own")
+    monkeypatch.setattr("google.auth.default", lambda **options: (person, None))
+    requests: list[Request] = []
+    async with stub_gcs(reply_with, requests=requests, user_project="payer") as storage:
+        await storage.head("a")
+        await read(storage, "a")
+    assert [request.headers["x-goog-user-project"] for request in requests] == ["payer"] * 2
 
 
 async def test_key_and_storage_class_are_asked_for_with_each_write() -> None:
