@@ -27,6 +27,7 @@ from .errors import (
     PreconditionError,
     StorageError,
     TooLargeError,
+    UnavailableError,
 )
 from .paths import DELIMITER
 from .types import ObjectMeta, Version, WriteCondition
@@ -110,6 +111,12 @@ class AzureCopies:
         marker = job.source.endswith(DELIMITER) and not found["size"]
         if marker or found["size"] > job.max_size:
             return await self._otherwise(job, found)
+        if isinstance(error, NotFoundError):
+            raise UnavailableError(
+                f"{job.source!r} was being written while it was copied; try again.",
+                path=job.source,
+                retryable=True,
+            )
         if job.source_version is not None or expected in (None, version):
             raise error
         # It was changed since it was seen, and any version is to be copied.

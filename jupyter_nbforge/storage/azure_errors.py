@@ -57,6 +57,9 @@ _NO_UPLOAD = Rule(
     "are older than a week; upload it again.",
 )
 _CHANGED = Rule(PreconditionError, "{path} was changed meanwhile.")
+_SOURCE_CHANGED = Rule(
+    PreconditionError, "What is copied to {path} was changed meanwhile; try again."
+)
 _EXISTS = Rule(AlreadyExistsError, "{path} exists already.")
 _NOT_EMPTY = Rule(DirectoryNotEmptyError, "The folder {path} is not empty.")
 _TAKEN = Rule(
@@ -138,6 +141,7 @@ _CODES: Mapping[str, Rule] = {
     "DirectoryIsNotEmpty": _NOT_EMPTY,
     "PathAlreadyExists": _TAKEN,
     "PathConflict": _TAKEN,
+    "SourceConditionNotMet": _SOURCE_CHANGED,
     "ResourceAlreadyExists": _TAKEN,
     "ResourceTypeMismatch": _TAKEN,
     "OperationNotSupportedOnDirectory": _TAKEN,

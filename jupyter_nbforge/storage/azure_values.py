@@ -137,7 +137,7 @@ def _answer_of(headers: Mapping[str, str]) -> dict[str, Any]:
     # With a range, Content-MD5 would be that of the range.
     whole = "Content-MD5" if "Content-Range" not in headers else "x-ms-blob-content-md5"
     return {
-        "size": int(headers.get("Content-Length", 0)),
+        "size": int(headers["Content-Length"]),
         "content_range": headers.get("Content-Range"),
         "resource_type": headers.get("x-ms-resource-type"),
         "etag": headers["ETag"],

@@ -150,6 +150,7 @@ async def test_the_store_says_when_to_come_back() -> None:
         (412, "ConditionNotMet", IfMatch(Version('"1"')), errors.PreconditionError),
         (412, "TargetConditionNotMet", IfMatch(Version('"1"')), errors.PreconditionError),
         (404, "BlobNotFound", IfMatch(Version('"1"')), errors.PreconditionError),
+        (412, "SourceConditionNotMet", IfAbsent(), errors.PreconditionError),
     ],
 )
 async def test_a_failed_condition_says_which(
@@ -180,6 +181,33 @@ async def test_what_a_copy_met_at_its_source_is_said() -> None:
         with pytest.raises(errors.NotFoundError) as caught:
             await storage.copy("a", "b", condition=IfMatch(Version('"1"')))
     assert caught.value.path == "a"
+
+
+async def test_a_source_that_is_there_is_not_said_to_be_missing() -> None:
+    """It may have come meanwhile, or the store could not look at it."""
+
+    def reply(request: Request, number: int) -> bytes:
+        return blob(b"") if request.method == "HEAD" else refusal(404, "CannotVerifyCopySource")
+
+    async with stub_azure(reply) as storage:
+        with pytest.raises(errors.UnavailableError, match="'a' was being written") as caught:
+            await storage.copy("a", "b")
+    assert caught.value.retryable
+
+
+async def test_an_answer_without_a_length_is_not_that_of_an_empty_object() -> None:
+    def reply(request: Request, number: int) -> bytes:
+        whole = blob(b"").replace(b"content-length: 0\r\n", b"")
+        if request.method == "HEAD":
+            return whole
+        return whole[:-2] + b"transfer-encoding: chunked\r\n\r\n4\r\ndata\r\n0\r\n\r\n"
+
+    async with stub_azure(reply) as storage:
+        with pytest.raises(errors.UnavailableError, match="not Azure's"):
+            await storage.head("a")
+        with pytest.raises(errors.UnavailableError, match="not Azure's"):
+            async with storage.get("a"):
+                pass
 
 
 @pytest.mark.parametrize("status", [400, 404, 301, 307, 200])
