@@ -13,6 +13,7 @@ from .azure_client import MAX_PUT_SIZE, AzureConnection
 from .azure_copies import AzureCopies, Copy
 from .azure_directories import AzureDirectories
 from .azure_errors import DirectoryNotEmptyError
+from .azure_links import MAX_DELEGATED_SECONDS, MAX_SECONDS
 from .azure_listing import AzureListing
 from .azure_multipart import MAX_PART_SIZE, MAX_PARTS
 from .azure_objects import AzureObjects, file_answer
@@ -113,6 +114,7 @@ class AzureStorage(AzureOptions):
             presigned_urls=not (self.anonymous or self._connection.account.sas),
             presigned_put_headers=(("x-ms-blob-type", "BlockBlob"),),
             presigned_content_type=False,
+            max_link_seconds=MAX_DELEGATED_SECONDS if self._connection.by_token else MAX_SECONDS,
             # A hierarchical namespace lists ``a/b`` before ``a-``:
             # https://github.com/Azure/azure-sdk-for-go/issues/24210
             ordered_listing=self._directories.hierarchical is False,
@@ -208,19 +210,15 @@ class AzureStorage(AzureOptions):
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
     ) -> None:
         every = list(dict.fromkeys(paths))
-        markers = {path for path in every if path.endswith(DELIMITER)}
-        hierarchical = bool(markers) and await self._directories.is_hierarchical()
+        plain = self._directories.plain
+        markers = [path for path in every if path.endswith(DELIMITER) and not plain]
+        batched = [path for path in every if plain or not path.endswith(DELIMITER)]
         singly = partial(super().delete_many, versions=versions)
-        errors = await self._batches.delete(
-            [path for path in every if not hierarchical or path not in markers],
-            versions or {},
-            singly,
-        )
-        if hierarchical:
-            # A directory goes when nothing is in it any more: the deepest first.
-            for depth in sorted({path.count(DELIMITER) for path in markers}, reverse=True):
-                level = [path for path in markers if path.count(DELIMITER) == depth]
-                errors += await errors_of(singly(level))
+        errors = await self._batches.delete(batched, versions or {}, singly)
+        # A directory goes when nothing is in it any more: the deepest first.
+        for depth in sorted({path.count(DELIMITER) for path in markers}, reverse=True):
+            level = [path for path in markers if path.count(DELIMITER) == depth]
+            errors += await errors_of(singly(level))
         if errors:
             raise errors[0]
 

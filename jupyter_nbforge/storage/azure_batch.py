@@ -10,7 +10,6 @@ from .azure_client import AzureConnection
 from .azure_errors import DirectoryNotEmptyError, refusal
 from .azure_paths import invalid_reason
 from .errors import NotFoundError, NotSupportedError, PermissionDeniedError, StorageError
-from .paths import DELIMITER
 from .refusals import Call
 from .types import IfMatch, Version
 
@@ -67,21 +66,14 @@ class AzureBatches:
                 return [error], []
             self._offered = False
             return [], batch
-        # The marker of a folder that is missing may be a directory.
-        rest = [path for path in batch if path not in valid]
-        rest += [path for path in failed if path.endswith(DELIMITER)]
         fine = (NotFoundError, DirectoryNotEmptyError)
-        errors = [
-            error
-            for path, error in failed.items()
-            if not path.endswith(DELIMITER) and not isinstance(error, fine)
-        ]
-        return errors, rest
+        errors = [error for error in failed if not isinstance(error, fine)]
+        return errors, [path for path in batch if path not in valid]
 
     async def _send(
         self, batch: Sequence[str], versions: Mapping[str, Version]
-    ) -> dict[str, StorageError]:
-        """Delete `batch` with one request; what failed, by its path."""
+    ) -> list[StorageError]:
+        """Delete `batch` with one request; what failed."""
         blobs: list[Any] = [
             {"name": path, "etag": versions[path]} if path in versions else path for path in batch
         ]
@@ -94,11 +86,11 @@ class AzureBatches:
         if len(found) != len(batch):
             raise NotSupportedError("The store answered to a part of a batch only.")
         pairs = zip(batch, found, strict=True)
-        return {
-            path: self._refusal(path, answer, versions.get(path))
+        return [
+            self._refusal(path, answer, versions.get(path))
             for path, answer in pairs
             if answer.status_code >= 300
-        }
+        ]
 
     def _refusal(self, path: str, answer: Any, version: Version | None) -> StorageError:
         condition = None if version is None else IfMatch(version)

@@ -30,6 +30,8 @@ class AzureDirectories:
 
     def __init__(self, connection: AzureConnection, hierarchical: bool | None) -> None:
         self._connection = connection
+        self.plain = hierarchical is False
+        """Whether no directory is anywhere, as the administrator says."""
         self.hierarchical = hierarchical
         """Whether the account has a hierarchical namespace; None as long as it is not known."""
         self._untold = False
@@ -74,23 +76,27 @@ class AzureDirectories:
             return None
 
     async def delete_marker(self, path: str, condition: IfMatch | None) -> None:
-        """Delete the marker `path`, be it a blob of that name or a directory."""
+        """Delete the marker `path`: the blob of that name, or a directory, or both."""
         try:
             if not await self.is_hierarchical():
                 await self._connection.delete(path, condition)
+                # Where the marker was written beside it, it would keep the folder.
+                await self._delete(path, None)
                 return
         except (NotFoundError, PreconditionError) as error:
-            if await self.delete(path, condition) or condition is None:
+            if await self._delete(path, condition) or condition is None:
                 return
             raise error
-        if not await self.delete(path, condition) and condition is not None:
+        if not await self._delete(path, condition) and condition is not None:
             raise PreconditionError(f"{path!r} was changed meanwhile.", path=path)
 
-    async def delete(self, path: str, condition: IfMatch | None) -> bool:
+    async def _delete(self, path: str, condition: IfMatch | None) -> bool:
         """Delete the directory; False if there is none, or not of that version.
 
         One that holds something stays, without an error: it is the marker of its content.
         """
+        if self.plain:
+            return False
         try:
             answer = await self.head(path, {})
         except NotFoundError:

@@ -12,10 +12,23 @@ if TYPE_CHECKING:
     from azure.storage.blob import UserDelegationKey
 
 _COPY_SECONDS = 3600.0
-_KEY_DAYS = 7
-"""How long a user delegation key lives at most, and with it each URL that it signs.
+MAX_SECONDS = 7 * 24 * 3600
+"""How long a URL that the account key signs may live."""
+
+MAX_DELEGATED_SECONDS = 6 * 24 * 3600
+"""How long a URL that an identity signs may live, as the key for it lives little longer."""
+
+_KEY_LIFE = timedelta(days=6, hours=12)
+"""How long a user delegation key lives. Of 7 days a clock a second behind ours makes too many.
 
 https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key
+https://github.com/Azure/azure-powershell/issues/17183
+"""
+
+_CLOCK_SKEW = timedelta(minutes=15)
+"""By how much a key holds earlier than now, for a clock that is behind ours.
+
+https://learn.microsoft.com/dotnet/api/azure.storage.blobs.blobserviceclient.getuserdelegationkey
 """
 
 
@@ -72,8 +85,8 @@ class AzureLinks:
         """A key that holds until `expiry`, the last one if it does."""
         if self._key is None or self._key[1] < expiry:
             now = datetime.now(timezone.utc)
-            end = now + timedelta(days=_KEY_DAYS)
-            key = await client.service.get_user_delegation_key(now, end)
+            end = now + _KEY_LIFE
+            key = await client.service.get_user_delegation_key(now - _CLOCK_SKEW, end)
             self._key = (key, end)
         return self._key[0]
 

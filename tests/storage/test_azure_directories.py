@@ -199,6 +199,19 @@ async def test_deleting_a_marker_deletes_the_directory(
         assert await every(storage, delimiter=None) == Listing([], [])
 
 
+async def test_deleting_a_marker_deletes_the_directory_beside_it_too(
+    azurite_server: AzuriteServer, make_azure: MakeAzure
+) -> None:
+    """Else the folder would come back: a marker is written where a directory was not looked for."""
+    async with with_directories(azurite_server, make_azure, "a", "b", "c", "c/d") as storage:
+        for path in ("a/", "b/", "c/", "c/d/"):
+            await storage.put(path, b"", condition=IfAbsent())
+        await storage.delete("a/")
+        await storage.delete("b/", condition=IfMatch((await storage.head("b/")).version))
+        await storage.delete_many(["c/", "c/d/"])
+        assert await every(storage, delimiter=None) == Listing([], [])
+
+
 async def test_deleting_a_marker_deletes_no_file_of_that_name(
     azurite_server: AzuriteServer, make_azure: MakeAzure
 ) -> None:

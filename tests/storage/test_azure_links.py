@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 import urllib.error
@@ -319,9 +320,38 @@ async def test_an_identity_signs_links_with_one_delegated_key(
         asked = [request for request in sent if request.query.get("comp") == "userdelegationkey"]
         assert len(asked) == 1
         # A link that outlives the key needs another one.
-        await storage.get_presigned_url("a", 7 * DAY)
+        links = storage._copies.links
+        assert links._key is not None
+        key, end = links._key
+        links._key = (key, end - timedelta(days=6))
+        await storage.get_presigned_url("a", DAY)
         asked = [request for request in sent if request.query.get("comp") == "userdelegationkey"]
         assert len(asked) == 2
+
+
+async def test_a_delegated_key_suits_a_store_whose_clock_is_a_bit_behind(
+    oauth_server: AzuriteServer,
+    make_azure: MakeAzure,
+    identity: type[Identity],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes no key that lives longer than 7 days by its clock, and none before its time."""
+    identity.token = oauth_server.token()
+    sent = record(monkeypatch)
+    async with aclosing(by_token(oauth_server, make_azure)) as storage:
+        now = datetime.now(timezone.utc)
+        longest = storage.capabilities.max_link_seconds
+        url = await storage.get_presigned_url("a", longest)
+        with pytest.raises(errors.NotSupportedError, match="at most 6 days"):
+            await storage.get_presigned_url("a", longest + 1)
+    (asked,) = [request for request in sent if request.query.get("comp") == "userdelegationkey"]
+    start, end = (
+        datetime.fromisoformat(text.replace("Z", "+00:00"))
+        for text in re.findall(r"\d{4}-[\dT:-]+Z", asked.body.decode())
+    )
+    assert start < now - timedelta(minutes=5)
+    assert now + timedelta(seconds=longest) < end < now + timedelta(days=7, hours=-1)
+    assert parse_qs(urlsplit(url).query)["ske"] == [end.strftime("%Y-%m-%dT%H:%M:%SZ")]
 
 
 async def test_an_account_without_a_name_signs_nothing(identity: type[Identity]) -> None:
