@@ -2,4 +2,25 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+_OF_CLOUDS = (
+    *("AWS_", "S3_", "AZURE_", "GOOGLE_", "GCS_", "CLOUDSDK_", "STORAGE_", "LOCAL_ROOT"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The tests see nothing of the clouds of whoever runs them, and no proxy to this machine.
+
+    A proxy to the rest of the world may be needed: npm fetches Azurite through it.
+    """
+    for name in [name for name in os.environ if name.startswith(_OF_CLOUDS)]:
+        del os.environ[name]
+    for name in ("no_proxy", "NO_PROXY"):
+        known = os.environ.get(name)
+        os.environ[name] = ",".join(filter(None, ("127.0.0.1", "localhost", known)))
