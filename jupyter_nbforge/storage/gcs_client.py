@@ -144,7 +144,7 @@ class GCSConnection:
                 raise RefusedError(status, response.headers, content, about)
             try:
                 parsed = parse(Answer(status, response.headers, content))
-            except (LookupError, TypeError, ValueError) as error:
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 raise GarbledError from error
             self.bucket_seen = True
             return parsed

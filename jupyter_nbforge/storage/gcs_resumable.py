@@ -15,7 +15,7 @@ from typing import Any
 from .errors import StorageError, UnavailableError
 from .gcs_client import Answer, GCSConnection
 from .gcs_errors import About
-from .gcs_values import Payload, Pieces, header_type, new_checksum
+from .gcs_values import Payload, Pieces, header_type, new_checksum, object_meta
 
 UNIT = 256 * 2**10
 """All that is sent before the end is whole multiples of this."""
@@ -142,7 +142,7 @@ class ResumableUpload:
             await self._connection.send(
                 "DELETE",
                 self._address,
-                _reached,
+                _freed,
                 about=About.UPLOAD,
                 accepted=(_CANCELLED, *_NOTHING_TO_CANCEL),
             )
@@ -199,6 +199,13 @@ def _address_of(answer: Answer) -> str:
 def _reached(answer: Answer) -> dict[str, Any] | int:
     """The new object, or of how many bytes the store says that it has them."""
     if 200 <= answer.status < 300:
-        return answer.json() if answer.body else {}
+        made = answer.json()
+        # An answer that describes no object is found out here, where it is an error of ours.
+        object_meta("", made)
+        return made
     found = answer.headers.get("Range")
     return 0 if found is None else int(found.rpartition("-")[2]) + 1
+
+
+def _freed(answer: Answer) -> None:
+    """That a session was cancelled is said by the status alone."""

@@ -245,6 +245,25 @@ async def test_after_a_lost_answer_the_store_is_asked_how_far_it_got(
     assert store.log[lost] == "*/*"
 
 
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>"])
+async def test_an_end_that_describes_no_object_is_asked_for_again(body: bytes) -> None:
+    store = Store()
+    answers = [answer(200, body)]
+
+    def reply(request: Request, number: int) -> bytes:
+        said = store(request, number)
+        return answers.pop() if answers and store.name in store.objects else said
+
+    async with stub_gcs(reply) as storage:
+        upload = await storage.create_multipart_upload("a")
+        await upload.upload_part(1, b"data")
+        with pytest.raises(UnavailableError) as caught:
+            await upload.complete()
+        assert (caught.value.retryable, caught.value.outcome_unknown) == (True, True)
+        await upload.complete()
+    assert store.bytes == {"a": b"data"}
+
+
 async def test_several_lost_answers_are_no_other_case() -> None:
     store = Store(2, 3, 5, 6, 9, 11)
     async with begun(store) as (_, upload):
