@@ -101,8 +101,8 @@ class AzureUpload(MultipartUpload):
                 await self._check(self.path, condition)
             raise
         self._ended = True
-        # The answer's MD5 is that of the list of blocks; the object has none.
-        found = {**self._headers, **answer, "content_md5": None}
+        # The answer's MD5 is that of the list of blocks; the object has one only if it is a copy.
+        found = {**self._headers, **answer, "content_md5": self._headers.get("content_md5")}
         return object_meta(self.path, sum(self._sizes.values()), found)
 
     async def _commit(self, condition: WriteCondition | None) -> Mapping[str, Any]:

@@ -60,11 +60,16 @@ def headers_of(
 
 
 def content_arguments(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """`headers` as arguments of the SDK's calls that make a blob."""
+    """`headers` as arguments of the SDK's calls that make a blob.
+
+    An MD5 among them is that of the whole; the store keeps it unchecked.
+    """
     from azure.storage.blob import ContentSettings
 
     names = ("content_encoding", "content_language", "content_disposition", "cache_control")
     kept = {name: headers[name] for name in names if headers.get(name)}
+    if headers.get("content_md5"):
+        kept["content_md5"] = bytearray(b64decode(headers["content_md5"]))
     settings = ContentSettings(content_type=headers["content_type"], **kept)
     return {"content_settings": settings, "metadata": dict(headers["metadata"])}
 

@@ -350,6 +350,8 @@ async def test_a_copy_too_large_for_one_request_is_made_in_parts(
         assert await read(storage, "b") == LARGE
         assert (target.content_type, target.size) == ("text/x-test", len(LARGE))
         assert target.last_modified == source.last_modified
+        assert source.content_hash is not None
+        assert target.content_hash == source.content_hash
         found = await (await sdk(storage, "b")).get_blob_properties()
         assert found.metadata == {"mtime": "1700000000.000000", "other": "kept"}
         assert {name: found.content_settings[name] for name in PROPERTIES} == PROPERTIES
