@@ -36,7 +36,7 @@ MAY_IMPORT_LATE = {"package": {"app"}}
 """What it may import besides, but only within functions: the package loads nothing by itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "base": {"cachetools", "traitlets", "typing_extensions"},
+    "base": {"anyio", "cachetools", "traitlets", "typing_extensions"},
     **{provider: {"traitlets", "typing_extensions"} for provider in PROVIDERS},
     "wrappers": {"traitlets", "anyio", "stamina", "typing_extensions"},
     "factory": {"traitlets"},
