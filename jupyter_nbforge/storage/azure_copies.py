@@ -155,7 +155,6 @@ class AzureCopies:
 
     async def _in_parts(self, job: Copy, found: Mapping[str, Any]) -> ObjectMeta:
         """Copy the version that was `found` by a HEAD, with its properties."""
-        url, authorization = await self.links.source_of(job.source)
         size: int = found["size"]
         # The SDK knows no argument for the version of the source of a part.
         match = {"headers": {"x-ms-source-if-match": version_of(found["etag"])}}
@@ -165,6 +164,8 @@ class AzureCopies:
 
         async def one(number: int, start: int) -> None:
             async with limit:
+                # For each part: neither a token nor a SAS need outlive the whole copy.
+                url, authorization = await self.links.source_of(job.source)
                 await upload.copy_part(
                     number, url, start, min(start + step, size), {**match, **authorization}
                 )

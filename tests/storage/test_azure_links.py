@@ -17,13 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from jupyter_nbforge.storage import errors
+from jupyter_nbforge.storage import azure_copies, azure_links, errors
 from jupyter_nbforge.storage.azure import AzureStorage
 from jupyter_nbforge.storage.types import IfAbsent
 from jupyter_nbforge.testing.azure_server import AzuriteServer
 
-from .azure_stub import KEY, azure_at, record
+from .azure_stub import KEY, azure_at, blob, created, record, stub_azure
 from .conftest import MakeAzure
+from .stub import Request
 
 DAY = 24 * 3600
 
@@ -162,6 +163,23 @@ async def test_the_source_of_a_copy_is_authorised_for_reading_and_not_for_long(
     assert query["sp"] == ["r"]
     expiry = datetime.fromisoformat(query["se"][0].replace("Z", "+00:00"))
     assert expiry - datetime.now(timezone.utc) < timedelta(hours=2)
+
+
+async def test_each_part_of_a_long_copy_is_authorised_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(3600, 7200, 600))
+
+    def reply(request: Request, number: int) -> bytes:
+        monkeypatch.setattr(azure_links, "_COPY_SECONDS", float(next(seconds)))
+        return blob(content_length=str(3 * 256 * 2**20)) if request.method == "HEAD" else created()
+
+    monkeypatch.setattr(azure_copies, "_COPIES_AT_ONCE", 1)
+    requests: list[Request] = []
+    async with stub_azure(reply, requests=requests) as storage:
+        storage.max_copy_size = 0
+        await storage.head("a")
+        await storage.copy("a", "b")
+    sources = [request.headers.get("x-ms-copy-source") for request in requests]
+    assert len({source for source in sources if source}) == 3
 
 
 async def test_a_connection_string_is_enough(
