@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from .conditions import ConditionRules
+from .links import LinkRules
 from .listings import ListingRules
 from .objects import ObjectRules
 from .transfers import TransferRules
+from .uploads import UploadRules
 
 
-class StorageConformance(ObjectRules, ConditionRules, ListingRules, TransferRules):
+class StorageConformance(
+    ObjectRules, ConditionRules, ListingRules, TransferRules, UploadRules, LinkRules
+):
     """The rules of the storage interface; one test is one rule.
 
     A provider inherits them and says which storage is under test::

@@ -1,10 +1,9 @@
-"""Rules of copies, batches, uploads in parts, URLs, notebooks, and of opening and closing."""
+"""Rules of copies, moves, batches and notebooks, and of opening and closing."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import urllib.request
 
 import pytest
 
@@ -12,31 +11,13 @@ from ..storage.base import BaseStorageService
 from ..storage.errors import (
     AlreadyExistsError,
     NotFoundError,
-    NotSupportedError,
     PreconditionError,
     StorageError,
 )
 from ..storage.metadata import stamp
-from ..storage.types import IfAbsent, IfMatch, Version
+from ..storage.types import IfAbsent, IfMatch
 from .objects import MOMENT
-from .suite import Listing, StorageSuite, listing, put_all, race, read, requires
-
-
-def parts_of(storage: BaseStorageService) -> list[bytes]:
-    """Three parts that differ, all but the last of the least size that the storage takes."""
-    size = storage.capabilities.min_part_size
-    return [b"1" * size, b"2" * (size + 1), b"3"]
-
-
-def _fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[bytes, dict[str, str]]:
-    """The body and, by their lower-case names, the headers of the answer to a plain request."""
-    request = urllib.request.Request(url, data=data, method="GET" if data is None else "PUT")
-    # Given explicitly because urllib names another type for a body.
-    for name, value in {"Content-Type": "", **headers}.items():
-        request.add_unredirected_header(name.capitalize(), value)
-    with urllib.request.urlopen(request, timeout=30) as response:
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return bytes(response.read()), found
+from .suite import StorageSuite, listing, put_all, race, read, requires
 
 
 class TransferRules(StorageSuite):
@@ -218,190 +199,6 @@ class TransferRules(StorageSuite):
             await storage.delete_many(paths, versions=versions)
         assert (await listing(storage.list_pages(""))).paths == ["b"]
         assert await read(storage, "b") == b"changed"
-
-    @requires(multipart=True)
-    async def test_parts_are_joined_by_number(self, storage: BaseStorageService) -> None:
-        parts = parts_of(storage)
-        async with await storage.create_multipart_upload("up/loaded") as upload:
-            assert upload.path == "up/loaded"
-            await upload.upload_part(3, parts[2])
-            await asyncio.gather(upload.upload_part(2, parts[1]), upload.upload_part(1, parts[0]))
-            meta = await upload.complete()
-        assert meta == await storage.head("up/loaded")
-        assert await read(storage, "up/loaded") == b"".join(parts)
-
-    @requires(multipart=True)
-    async def test_the_same_part_can_be_sent_again(self, storage: BaseStorageService) -> None:
-        parts = parts_of(storage)
-        async with await storage.create_multipart_upload("a") as upload:
-            for number in (1, 1, 2, 1, 2, 3, 3):
-                await upload.upload_part(number, parts[number - 1])
-            await upload.complete()
-        assert await read(storage, "a") == b"".join(parts)
-
-    @requires(multipart=True, replaceable_parts=False)
-    async def test_another_part_in_place_of_one_that_was_sent_is_refused(
-        self, storage: BaseStorageService
-    ) -> None:
-        parts = parts_of(storage)
-        async with await storage.create_multipart_upload("a") as upload:
-            for number, part in enumerate(parts, start=1):
-                await upload.upload_part(number, part)
-            with pytest.raises(NotSupportedError):
-                await upload.upload_part(1, parts[1])
-            await upload.complete()
-        assert await read(storage, "a") == b"".join(parts)
-
-    @requires(multipart=True, replaceable_parts=True)
-    async def test_a_part_can_be_sent_again(self, storage: BaseStorageService) -> None:
-        parts = parts_of(storage)
-        async with await storage.create_multipart_upload("a") as upload:
-            await upload.upload_part(1, parts[1])
-            await upload.upload_part(2, b"wrong")
-            await upload.upload_part(1, parts[0])
-            await upload.upload_part(2, parts[2])
-            await upload.complete()
-        assert await read(storage, "a") == parts[0] + parts[2]
-
-    @requires(multipart=True, user_metadata=True)
-    async def test_an_upload_keeps_time_and_content_type(self, storage: BaseStorageService) -> None:
-        async with await storage.create_multipart_upload(
-            "a", content_type="text/x-forge", metadata=stamp(b"3", MOMENT)
-        ) as upload:
-            await upload.upload_part(1, b"3")
-            await upload.complete()
-        head = await storage.head("a")
-        assert (head.last_modified, head.content_type) == (MOMENT, "text/x-forge")
-
-    @requires(multipart=True)
-    async def test_an_upload_is_invisible_until_it_is_complete(
-        self, storage: BaseStorageService
-    ) -> None:
-        old = await storage.put("a", b"old")
-        async with await storage.create_multipart_upload("a") as upload:
-            await upload.upload_part(1, b"new")
-            assert await storage.head("a") == old
-            assert (await listing(storage.list_pages("", delimiter=None))).paths == ["a"]
-            assert (await listing(storage.list_pages(""))).prefixes == []
-            await upload.complete()
-        assert await read(storage, "a") == b"new"
-
-    @requires(multipart=True)
-    async def test_an_aborted_upload_leaves_nothing(self, storage: BaseStorageService) -> None:
-        upload = await storage.create_multipart_upload("new/a")
-        await upload.upload_part(1, b"1")
-        await upload.abort()
-        await upload.abort()
-        with pytest.raises(StorageError):
-            await upload.complete()
-        with pytest.raises(StorageError):
-            await upload.upload_part(2, b"2")
-        assert await listing(storage.list_pages("", delimiter=None)) == Listing([], [])
-
-    @requires(multipart=True)
-    async def test_an_upload_that_is_left_is_aborted(self, storage: BaseStorageService) -> None:
-        async with await storage.create_multipart_upload("new/a") as upload:
-            await upload.upload_part(1, b"1")
-        with pytest.raises(StorageError):
-            await upload.complete()
-        assert await listing(storage.list_pages("", delimiter=None)) == Listing([], [])
-
-    @requires(multipart=True, conditional_put=True)
-    async def test_complete_if_absent_refuses_an_existing_object(
-        self, storage: BaseStorageService
-    ) -> None:
-        async with await storage.create_multipart_upload("a") as upload:
-            await upload.upload_part(1, b"new")
-            await storage.put("a", b"came first")
-            with pytest.raises(AlreadyExistsError):
-                await upload.complete(condition=IfAbsent())
-        assert await read(storage, "a") == b"came first"
-
-    @requires(multipart=True, conditional_put=True)
-    async def test_complete_if_match_replaces_only_that_version(
-        self, storage: BaseStorageService
-    ) -> None:
-        old = await storage.put("a", b"1")
-        now = await storage.put("a", b"2")
-        async with await storage.create_multipart_upload("a") as upload:
-            await upload.upload_part(1, b"3")
-            with pytest.raises(PreconditionError):
-                await upload.complete(condition=IfMatch(old.version))
-        assert await read(storage, "a") == b"2"
-        async with await storage.create_multipart_upload("a") as upload:
-            await upload.upload_part(1, b"3")
-            await upload.complete(condition=IfMatch(now.version))
-        assert await read(storage, "a") == b"3"
-
-    @requires(multipart=True, conditional_put=False)
-    async def test_a_condition_of_complete_is_not_ignored(
-        self, storage: BaseStorageService
-    ) -> None:
-        for condition in (IfAbsent(), IfMatch(Version("1"))):
-            async with await storage.create_multipart_upload("a") as upload:
-                await upload.upload_part(1, b"1")
-                with pytest.raises(NotSupportedError):
-                    await upload.complete(condition=condition)
-        assert (await listing(storage.list_pages(""))).paths == []
-
-    @requires(multipart=False)
-    async def test_an_upload_in_parts_is_refused(self, storage: BaseStorageService) -> None:
-        with pytest.raises(NotSupportedError):
-            await storage.create_multipart_upload("a")
-
-    @requires(presigned_urls=True)
-    async def test_a_presigned_url_serves_anybody(self, storage: BaseStorageService) -> None:
-        await storage.put("a b/é+%.bin", b"shared")
-        url = await storage.get_presigned_url("a b/é+%.bin", 60)
-        assert (await asyncio.to_thread(_fetch, url))[0] == b"shared"
-
-    @requires(presigned_urls=True)
-    async def test_a_presigned_url_lets_anybody_write(self, storage: BaseStorageService) -> None:
-        url = await storage.get_presigned_url("new", 60, method="PUT")
-        headers = dict(storage.capabilities.presigned_put_headers)
-        await asyncio.to_thread(_fetch, url, b"sent", **headers)
-        assert await read(storage, "new") == b"sent"
-
-    @requires(presigned_urls=True)
-    async def test_a_link_for_reading_binds_content_type_and_file_name(
-        self, storage: BaseStorageService
-    ) -> None:
-        await storage.put("a", b"shared", content_type="text/plain")
-        url = await storage.get_presigned_url(
-            "a", 60, content_type="text/x-forge", filename='é "q" %.txt'
-        )
-        body, headers = await asyncio.to_thread(_fetch, url)
-        assert (body, headers["content-type"]) == (b"shared", "text/x-forge")
-        disposition = headers["content-disposition"]
-        assert disposition.startswith("attachment")
-        assert disposition.endswith("filename*=UTF-8''%C3%A9%20%22q%22%20%25.txt")
-
-    @requires(presigned_urls=True, presigned_content_type=True)
-    async def test_a_link_for_writing_binds_the_content_type(
-        self, storage: BaseStorageService
-    ) -> None:
-        url = await storage.get_presigned_url("a", 60, method="PUT", content_type="text/x-forge")
-        headers = dict(storage.capabilities.presigned_put_headers)
-        headers["Content-Type"] = "text/x-forge"
-        await asyncio.to_thread(_fetch, url, b"sent", **headers)
-        assert (await storage.head("a")).content_type == "text/x-forge"
-
-    @requires(presigned_urls=True)
-    async def test_what_a_link_cannot_bind_is_refused(self, storage: BaseStorageService) -> None:
-        with pytest.raises(NotSupportedError):
-            await storage.get_presigned_url("a", method="PUT", filename="b")
-        if not storage.capabilities.presigned_content_type:
-            with pytest.raises(NotSupportedError):
-                await storage.get_presigned_url("a", method="PUT", content_type="text/plain")
-        for expires_in in (0, -1, storage.capabilities.max_link_seconds + 1):
-            with pytest.raises(NotSupportedError):
-                await storage.get_presigned_url("a", expires_in)
-
-    @requires(presigned_urls=False)
-    async def test_a_presigned_url_is_refused(self, storage: BaseStorageService) -> None:
-        await storage.put("a", b"")
-        with pytest.raises(NotSupportedError):
-            await storage.get_presigned_url("a")
 
     async def test_a_notebook_round_trips(self, storage: BaseStorageService) -> None:
         content = io.BytesIO(b"skipped{}")
