@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import ssl
+import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from .refusals import Call
 from .types import IfMatch, WriteCondition
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline import AsyncPipeline
     from azure.core.pipeline.transport import AioHttpTransport
@@ -39,30 +41,47 @@ MAX_PUT_SIZE = 5000 * 2**20
 
 _USER_AGENT = "jupyter-nbforge"
 _SCOPE = "https://storage.azure.com/.default"
+_TOKEN_RESERVE = 300.0
+"""Seconds that a token must still hold, as the SDK demands of its own."""
+
 _CHUNK_SIZE = 2**20
 _LARGE = 2**18
 """Bytes from which the checksum of a chunk is worth a thread."""
 
 
+class Bearer:
+    """The token of an identity, for requests that the SDK does not put it on.
+
+    Kept until shortly before it ends: the Azure CLI's identity starts a process for each.
+    """
+
+    def __init__(self, credential: AsyncTokenCredential) -> None:
+        self._credential = credential
+        self._lock = asyncio.Lock()
+        self._token: AccessToken | None = None
+
+    async def header(self) -> str:
+        """The value of an Authorization header."""
+        async with self._lock:
+            if self._token is None or self._token.expires_on < time.time() + _TOKEN_RESERVE:
+                self._token = await self._credential.get_token(_SCOPE)
+        return f"Bearer {self._token.token}"
+
+
 @dataclass(frozen=True, slots=True)
 class AzureClient:
-    """The SDK's clients of one event loop; `credential` is None where a key or SAS signs.
+    """The SDK's clients of one event loop; `bearer` is None where a key or SAS signs.
 
     `pipeline` is for what their own calls cannot do, see `send`.
     """
 
     service: BlobServiceClient
     container: ContainerClient
-    credential: AsyncTokenCredential | None
+    bearer: Bearer | None
     pipeline: AsyncPipeline[Any, Any]
 
     def blob(self, path: str) -> BlobClient:
         return self.container.get_blob_client(path)
-
-    async def bearer(self) -> str:
-        """The Authorization header of the identity that signs."""
-        assert self.credential is not None
-        return f"Bearer {(await self.credential.get_token(_SCOPE)).token}"
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], query: Mapping[str, str]
@@ -219,14 +238,15 @@ class AzureConnection:
             tls = await asyncio.to_thread(_prepare, self._verify, self.by_token)
         async with AsyncExitStack() as opened:
             session = await opened.enter_async_context(_session(self._max_connections, tls))
-            credential = None
+            credential: AsyncTokenCredential | None = None
             if self.by_token:
                 credential = await opened.enter_async_context(self._credential())
             transport = self._transport(session)
             service = await opened.enter_async_context(self._service(transport, credential))
             container = service.get_container_client(self.bucket)
             pipeline = _pipeline(transport, service, credential)
-            yield AzureClient(service, container, credential, pipeline)
+            bearer = Bearer(credential) if credential is not None else None
+            yield AzureClient(service, container, bearer, pipeline)
 
     def _credential(self) -> Any:
         from azure.identity.aio import DefaultAzureCredential

@@ -96,9 +96,10 @@ class AzureLinks:
         https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
         """
         client = await self._connection.client()
-        if self._connection.by_token:
+        if client.bearer is not None:
             with self._connection.call(path):
-                return client.blob(path).url, {"source_authorization": await client.bearer()}
+                header = await client.bearer.header()
+            return client.blob(path).url, {"source_authorization": header}
         if self._connection.account.key:
             return await self.signed_url(path, "r", _COPY_SECONDS), {}
         return client.blob(path).url, {}

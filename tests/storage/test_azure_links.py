@@ -41,6 +41,7 @@ class Identity:
 
     made: list[Identity]
     token: str
+    lifetime = 3600
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -62,7 +63,7 @@ class Identity:
             from azure.identity import CredentialUnavailableError
 
             raise CredentialUnavailableError("tried this\nand that")
-        return AccessToken(self.token, int(time.time()) + 3600)
+        return AccessToken(self.token, int(time.time()) + self.lifetime)
 
 
 @pytest.fixture
@@ -317,6 +318,24 @@ async def test_the_source_of_a_copy_is_authorised_by_the_token(
     for headers in copies:
         assert headers["x-ms-copy-source-authorization"] == f"Bearer {identity.token}"
         assert "?" not in headers["x-ms-copy-source"]
+
+
+async def test_a_token_for_copies_is_asked_for_once_and_again_before_it_ends(
+    oauth_server: AzuriteServer, make_azure: MakeAzure, identity: type[Identity]
+) -> None:
+    """The Azure CLI's identity starts a process each time."""
+    identity.token = oauth_server.token()
+    async with aclosing(by_token(oauth_server, make_azure)) as storage:
+        await storage.put("a", b"1")
+        await asyncio.gather(*(storage.copy("a", f"b{number}") for number in range(5)))
+        asked = len(identity.made[0].scopes)
+        assert asked == 2
+        identity.lifetime = 200
+        bearer = (await storage._connection.client()).bearer
+        assert bearer is not None
+        bearer._token = await identity.made[0].get_token()
+        await storage.copy("a", "c")
+        assert len(identity.made[0].scopes) == asked + 1
 
 
 async def test_an_identity_signs_links_with_one_delegated_key(
