@@ -312,7 +312,13 @@ async def test_a_store_that_has_lost_parts_is_told_no_lie() -> None:
     assert not caught.value.retryable
 
 
-async def test_bytes_that_arrive_damaged_never_appear() -> None:
+@pytest.mark.parametrize("checked", [True, False])
+async def test_bytes_that_arrive_damaged_never_appear(
+    checked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no checksum can be had, the length tells that there is too much or too little."""
+    if not checked:
+        monkeypatch.setattr("jupyter_nbforge.storage.gcs_resumable.new_checksum", lambda: None)
     store = Store()
     store.damaged = True
     async with begun(store) as (_, upload):
