@@ -23,14 +23,11 @@ NAMES = [
     "q&a=1;2.txt",
     'it\'s "quoted".txt',
     "~tilde`^{}[]|<>.txt",
-    "no.extension.",
 ]
+DOTTED = "no.extension."
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_a_file_of_any_name_is_saved_listed_opened_renamed_copied_and_deleted(
-    api: Api, store: Store, name: str
-) -> None:
+async def use_a_file(api: Api, store: Store, name: str) -> None:
     await api.make_folder("d")
     assert (await api.save_text(f"d/{name}", "text"))["path"] == f"d/{name}"
     assert store.get(f"d/{name}") == b"text"
@@ -44,10 +41,7 @@ async def test_a_file_of_any_name_is_saved_listed_opened_renamed_copied_and_dele
     assert sorted(store.paths()) == sorted(["d/", name])
 
 
-@pytest.mark.parametrize("name", [*NAMES, "looks.like.a.notebook.ipynb"])
-async def test_a_folder_of_any_name_is_made_used_renamed_and_deleted(
-    api: Api, store: Store, name: str
-) -> None:
+async def use_a_folder(api: Api, store: Store, name: str) -> None:
     assert (await api.make_folder(name))["type"] == "directory"
     await api.save_text(f"{name}/a.txt", "text")
     assert (await api.get(name))["type"] == "directory"
@@ -59,6 +53,44 @@ async def test_a_folder_of_any_name_is_made_used_renamed_and_deleted(
     await api.delete(f"{name}/a.txt")
     await api.delete(name)
     assert store.paths() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_file_of_any_name_is_saved_listed_opened_renamed_copied_and_deleted(
+    api: Api, store: Store, name: str
+) -> None:
+    await use_a_file(api, store, name)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "looks.like.a.notebook.ipynb"])
+async def test_a_folder_of_any_name_is_made_used_renamed_and_deleted(
+    api: Api, store: Store, name: str
+) -> None:
+    await use_a_folder(api, store, name)
+
+
+@pytest.mark.stores("memory", "seaweedfs", "gcs")
+@pytest.mark.parametrize("use", [use_a_file, use_a_folder])
+async def test_a_name_may_end_in_a_dot(api: Api, store: Store, use: Any) -> None:
+    await use(api, store, DOTTED)
+
+
+@pytest.mark.stores("azure")
+@pytest.mark.parametrize("name", [DOTTED, "a\\b.txt"])
+async def test_azure_is_given_no_name_that_it_would_change(
+    api: Api, store: Store, name: str
+) -> None:
+    await api.save_text("no.extension", "kept")
+    for answer in (
+        await api.contents("PUT", name, text_model("lost")),
+        await api.contents("PUT", name, {"type": "directory"}),
+        await api.contents("PUT", f"{name}/a.txt", text_model("lost")),
+        await api.contents("PATCH", "no.extension", {"path": name}),
+    ):
+        assert answer.status == 400
+        assert "Azure" in answer.json["message"]
+    assert await api.names("") == ["no.extension"]
+    assert await api.text("no.extension") == "kept"
 
 
 async def test_the_two_unicode_forms_of_a_name_are_two_files(api: Api, store: Store) -> None:
