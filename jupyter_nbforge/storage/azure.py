@@ -69,8 +69,6 @@ class AzureStorage(AzureOptions):
     where there is such a blob deletes it, if it is empty, as that of ``folder/`` does.
     """
 
-    schemes = ("az", "azure")
-
     max_copy_size = 256 * 2**20
     """Bytes that one Copy Blob From URL takes; what is larger is copied in parts.
 

@@ -206,11 +206,16 @@ class AzureConnection:
             if held:
                 yield held
             held = chunk
-        if missing > 0 or (md5 is not None and digest.digest() != b64decode(md5)):
+        if missing > 0:
             raise UnavailableError(
-                f"The data of {path!r} does not fit the checksum that is kept with it; try again.",
+                f"The data of {path!r} ended early; try again.", path=path, retryable=True
+            )
+        if md5 is not None and digest.digest() != b64decode(md5):
+            # Not to be read on from here: the rest has no checksum that would show the damage.
+            raise UnavailableError(
+                f"The data of {path!r} was damaged on the way, or does not fit the checksum that"
+                " was once kept with it; try again.",
                 path=path,
-                retryable=True,
             )
         if held:
             yield held

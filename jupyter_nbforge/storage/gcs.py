@@ -77,8 +77,6 @@ class GCSStorage(GCSOptions):
     and deleted.
     """
 
-    schemes = ("gs", "gcs")
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.check_options()

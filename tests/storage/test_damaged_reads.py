@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from base64 import b64encode
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +15,7 @@ from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.errors import UnavailableError
 from jupyter_nbforge.storage.wrappers import RetryStorage
 
+from .azure_stub import stub_azure
 from .gcs_stub import BODY_HEADERS, stub_gcs
 from .helpers import read
 from .stub import Request, answer, stub_s3
@@ -30,27 +32,30 @@ HEADERS = {
     "x_goog_stored_content_length": str(len(DATA)),
     "x_goog_hash": f"crc32c={encoded(google_crc32c.value(DATA))}",
     "etag": '"1"',
+    "content_md5": b64encode(hashlib.md5(DATA).digest()).decode(),
+    "x_ms_blob_type": "BlockBlob",
     "x_amz_checksum_crc32": encoded(zlib.crc32(DATA)),
 }
 
 
 def damaged(request: Request, number: int) -> bytes:
     """All of it with another first byte; a range as it is, and without a checksum of its own."""
-    if "range" not in request.headers:
+    wanted = request.headers.get("x-ms-range") or request.headers.get("range")
+    if wanted is None:
         return answer(200, b"x" + DATA[1:], **HEADERS)
-    start = int(request.headers["range"].removeprefix("bytes=").split("-")[0])
+    start = int(wanted.removeprefix("bytes=").split("-")[0])
     span = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
     headers = {name: value for name, value in HEADERS.items() if name != "x_amz_checksum_crc32"}
     return answer(206, DATA[start:], content_range=span, **headers)
 
 
 def store_of(name: str, **options: Any) -> AbstractAsyncContextManager[BaseStorageService]:
-    stub: Any = {"gcs": stub_gcs, "s3": stub_s3}[name]
+    stub: Any = {"gcs": stub_gcs, "s3": stub_s3, "azure": stub_azure}[name]
     made: AbstractAsyncContextManager[BaseStorageService] = stub(damaged, **options)
     return made
 
 
-@pytest.mark.parametrize("name", ["gcs", "s3"])
+@pytest.mark.parametrize("name", ["gcs", "s3", "azure"])
 async def test_a_read_does_not_go_on_behind_a_damage(name: str) -> None:
     requests: list[Request] = []
     async with store_of(name, requests=requests) as storage:
