@@ -188,10 +188,17 @@ async def test_a_page_of_5000_objects_is_read_without_stopping_the_loop() -> Non
     page = page_of(5000)
     async with stub_azure(lambda request, number: page) as storage:
         await client(storage)
-        async with longest_turn() as longest:
-            found = [meta async for page in storage.list_pages("") for meta in page.objects]
-    assert len(found) == 5000
-    assert longest[0] < 0.3
+        turns: list[float] = []
+        # The garbage collector would look at all that the tests before have left.
+        gc.freeze()
+        # What stops the loop does so every time; another process on a busy machine does not.
+        while len(turns) < 5 and min(turns, default=1.0) >= 0.12:
+            async with longest_turn() as longest:
+                found = [meta async for page in storage.list_pages("") for meta in page.objects]
+            assert len(found) == 5000
+            turns += longest
+        gc.unfreeze()
+    assert min(turns) < 0.12
 
 
 async def test_a_large_object_passes_without_stopping_the_loop(
