@@ -6,7 +6,7 @@ import asyncio
 import gc
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -183,22 +183,35 @@ def page_of(number: int) -> bytes:
     return blob(f"<EnumerationResults><Blobs>{entries}</Blobs></EnumerationResults>".encode())
 
 
+async def calmest_turn(work: Callable[[], Awaitable[object]], bound: float) -> float:
+    """The longest stop of the loop in the best of five runs, or in the first below `bound`.
+
+    What our code does to it happens every time; what a busy machine does, and the garbage
+    collector with all that the tests before have left, does not.
+    """
+    turns: list[float] = []
+    gc.freeze()
+    try:
+        while len(turns) < 5 and min(turns, default=bound) >= bound:
+            async with longest_turn() as longest:
+                await work()
+            turns += longest
+    finally:
+        gc.unfreeze()
+    return min(turns)
+
+
 async def test_a_page_of_5000_objects_is_read_without_stopping_the_loop() -> None:
-    """The SDK's own parser would stop it for more than a second."""
+    """The SDK's own parser would stop it for more than a second, ours for 0.2 without a thread."""
     page = page_of(5000)
     async with stub_azure(lambda request, number: page) as storage:
-        await client(storage)
-        turns: list[float] = []
-        # The garbage collector would look at all that the tests before have left.
-        gc.freeze()
-        # What stops the loop does so every time; another process on a busy machine does not.
-        while len(turns) < 5 and min(turns, default=1.0) >= 0.12:
-            async with longest_turn() as longest:
-                found = [meta async for page in storage.list_pages("") for meta in page.objects]
+
+        async def list_all() -> None:
+            found = [meta async for page in storage.list_pages("") for meta in page.objects]
             assert len(found) == 5000
-            turns += longest
-        gc.unfreeze()
-    assert min(turns) < 0.12
+
+        await client(storage)
+        assert await calmest_turn(list_all, 0.12) < 0.12
 
 
 async def test_a_large_object_passes_without_stopping_the_loop(
@@ -206,9 +219,11 @@ async def test_a_large_object_passes_without_stopping_the_loop(
 ) -> None:
     data = bytes(48 * 2**20)
     async with aclosing(make_azure(azurite_server)) as storage:
-        await storage.put("small", b"")
-        async with longest_turn() as longest:
+
+        async def pass_it() -> None:
             await storage.put("a", data)
             async with storage.get("a") as reader:
                 assert max([len(chunk) async for chunk in reader.chunks]) <= 2**20
-    assert longest[0] < 0.2
+
+        await storage.put("small", b"")
+        assert await calmest_turn(pass_it, 0.05) < 0.05
