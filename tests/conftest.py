@@ -24,3 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         known = os.environ.get(name)
         os.environ[name] = ",".join(filter(None, ("127.0.0.1", "localhost", known)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes in one piece goes first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: "tests/upstream/" not in item.nodeid)
