@@ -63,10 +63,7 @@ def jp_server_cleanup() -> None:
     """In place of pytest-jupyter's: here servers are processes."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CLOUDS],
-)
+@pytest.fixture(scope="module", params=CLOUDS)
 def cloud(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:

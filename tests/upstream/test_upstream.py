@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -27,20 +26,11 @@ FEWEST = {
 
 pytestmark = pytest.mark.timeout(600)
 
-
-def _in_one_process(target: str) -> Any:
-    """Each process runs what it needs once more; so as few as can be share the targets."""
-    group = "new clouds" if target in ("gcs", "azure") else "upstream"
-    return pytest.param(target, marks=pytest.mark.xdist_group(group))
-
-
-EACH = [_in_one_process(target) for target in TARGETS]
-
 Runner = Callable[[str], UpstreamRun]
 
 
 @pytest.mark.parametrize("module", FEWEST)
-@pytest.mark.parametrize("target", EACH)
+@pytest.mark.parametrize("target", TARGETS)
 def test_jupyters_own_tests_pass(upstream_run: Runner, target: str, module: str) -> None:
     run = upstream_run(target)
     failed = {name: text for name, text in run.failed.items() if _module(name) == module}
@@ -49,7 +39,7 @@ def test_jupyters_own_tests_pass(upstream_run: Runner, target: str, module: str)
     assert len([name for name in run.passed if _module(name) == module]) >= FEWEST[module]
 
 
-@pytest.mark.parametrize("target", EACH)
+@pytest.mark.parametrize("target", TARGETS)
 def test_exactly_the_listed_tests_are_left_out(upstream_run: Runner, target: str) -> None:
     run = upstream_run(target)
     listed = {*INAPPLICABLE, *WEAK_SPOTS.get(target, {})}
@@ -59,7 +49,7 @@ def test_exactly_the_listed_tests_are_left_out(upstream_run: Runner, target: str
     assert {_module(name) for name in run.passed | run.failed.keys()} == set(FEWEST)
 
 
-@pytest.mark.parametrize("target", EACH[1:])
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "reference"])
 def test_what_runs_over_ours_runs_over_the_reference(upstream_run: Runner, target: str) -> None:
     control, run = upstream_run("reference"), upstream_run(target)
     weak = WEAK_SPOTS.get(target, {})
@@ -67,7 +57,7 @@ def test_what_runs_over_ours_runs_over_the_reference(upstream_run: Runner, targe
     assert run.passed | run.failed.keys() | left_out == control.passed | control.failed.keys()
 
 
-@pytest.mark.parametrize("target", [_in_one_process(target) for target in ONLY])
+@pytest.mark.parametrize("target", ONLY)
 def test_the_weak_spots_of_one_server_are_tested_on_another(
     upstream_run: Runner, target: str
 ) -> None:
