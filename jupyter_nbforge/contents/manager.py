@@ -20,6 +20,7 @@ from ..storage.paths import as_prefix, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta, WriteCondition
 from . import folders, moving
 from .checkpoints import NBForgeCheckpoints, checkpoints_prefix
+from .chunks import save_chunk
 from .configured import ConfiguredContentsManager
 from .errors import http_error, http_errors
 from .models import (
@@ -34,7 +35,7 @@ from .models import (
 )
 from .moving import AmbiguousNameError
 from .reading import read_model
-from .saving import check_model, conflict, ensure_checkpoint, save_chunk, save_model
+from .saving import check_model, conflict, ensure_checkpoint, save_model
 from .trust import sign_if_trusted
 from .uploads import LAST_CHUNK
 

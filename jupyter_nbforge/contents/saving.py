@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
@@ -14,7 +13,6 @@ from ..storage.types import (
     IfAbsent,
     IfMatch,
     ObjectMeta,
-    Version,
     WriteCondition,
 )
 from . import folders
@@ -22,10 +20,9 @@ from .checkpoints import NBForgeCheckpoints
 from .errors import http_error
 from .models import EPOCH, Model, content_type_of, file_model, folder_model
 from .moving import AmbiguousNameError
-from .notebooks import Encoded, decode_content, encode_file, encode_notebook
+from .notebooks import Encoded, encode_file, encode_notebook
 from .reading import add_validation_message
 from .trust import sign_if_trusted
-from .uploads import LAST_CHUNK
 
 if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
@@ -58,15 +55,15 @@ async def save_model(
     kind = model["type"]
     if kind == "directory":
         return await _save_folder(manager, path, condition)
-    await _check_place(manager, path, condition)
+    await check_place(manager, path, condition)
     if kind == "notebook":
         return await _save_notebook(manager, model, path, condition)
     encoded = await asyncio.to_thread(encode_file, path, model["content"], model.get("format"))
-    meta = await _write(manager, path, encoded, condition)
+    meta = await write_object(manager, path, encoded, condition)
     return file_model(meta, "file", with_hash=True)
 
 
-async def _check_place(
+async def check_place(
     manager: NBForgeContentsManager, path: str, condition: WriteCondition | None
 ) -> None:
     """400 for a new file that would take a folder's name, or lie below another file."""
@@ -90,7 +87,7 @@ async def _check_parent(manager: NBForgeContentsManager, path: str) -> None:
             raise HTTPError(400, f"Not a directory: {parent}")
 
 
-async def _write(
+async def write_object(
     manager: NBForgeContentsManager,
     path: str,
     encoded: Encoded,
@@ -130,7 +127,7 @@ async def _save_notebook(
     condition: WriteCondition | None,
 ) -> Model:
     encoded = await asyncio.to_thread(encode_notebook, path, model["content"])
-    meta = await _write(manager, path, encoded, condition)
+    meta = await write_object(manager, path, encoded, condition)
     # Only what was really written is signed, and a signature that fails loses nothing.
     await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
     saved = file_model(meta, "notebook", with_hash=True)
@@ -167,61 +164,3 @@ async def _save_folder(
     if marker is not None:
         manager.known.note_folder(path, marker.last_modified)
     return folder_model(path, manager.known.folder_time(path) or EPOCH)
-
-
-async def save_chunk(
-    manager: NBForgeContentsManager,
-    model: Model,
-    path: str,
-    condition: WriteCondition | None,
-) -> Model:
-    """Take one chunk of an upload; with the last one the whole object appears."""
-    chunk = model["chunk"]
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or (chunk < 1 and chunk != LAST_CHUNK):
-        raise HTTPError(400, f"{chunk!r} is no number of a chunk: they are 1, 2, ... and last -1.")
-    content, format_ = model["content"], model.get("format")
-    finished = manager.uploads.finished(path)
-    if chunk == LAST_CHUNK and finished is not None:
-        return await _after_the_last(manager, path, content, format_, finished.version)
-    if chunk == 1:
-        await _check_place(manager, path, condition)
-    size = await manager.uploads.add(path, chunk, content, format_, condition)
-    if chunk != LAST_CHUNK:
-        return _model_so_far(path, size)
-    try:
-        data, first_condition = await manager.uploads.contents(path)
-        meta = await _write(manager, path, await _encode(data), first_condition)
-    except BaseException:
-        # Whatever ended it, a cancelled request too: what is kept for it must not stay.
-        manager.uploads.discard(path)
-        raise
-    manager.uploads.finish(path, meta.version)
-    return file_model(meta, "file", with_hash=True)
-
-
-async def _encode(data: bytes) -> Encoded:
-    return await asyncio.to_thread(Encoded.of, data)
-
-
-async def _after_the_last(
-    manager: NBForgeContentsManager, path: str, content: Any, format_: Any, version: Version
-) -> Model:
-    """A last chunk for an upload that has just ended.
-
-    The same chunk again (its answer was lost) changes nothing; another one is appended, as
-    Jupyter's own manager does, but only to the very object that the upload made.
-    """
-    data = await asyncio.to_thread(decode_content, path, content, format_)
-    if manager.uploads.is_repeat(path, content):
-        return file_model(await manager.storage.head(path), "file", with_hash=True)
-    async with manager.storage.get(path, if_match=version) as reader:
-        whole = await reader.read() + data
-    meta = await _write(manager, path, await _encode(whole), IfMatch(version))
-    manager.uploads.extended(path, content, meta.version)
-    return file_model(meta, "file", with_hash=True)
-
-
-def _model_so_far(path: str, size: int) -> Model:
-    """The model of a file that is still being uploaded: nothing of it is in the store yet."""
-    meta = ObjectMeta(path, size, datetime.now(timezone.utc), Version(""))
-    return file_model(meta, "file")

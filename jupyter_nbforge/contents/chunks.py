@@ -1,0 +1,76 @@
+"""One chunk of an upload: taken in, or the last one, with which the whole object appears."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import HTTPError
+
+from ..storage.types import IfMatch, ObjectMeta, Version, WriteCondition
+from .models import Model, file_model
+from .notebooks import Encoded, decode_content
+from .saving import check_place, write_object
+from .uploads import LAST_CHUNK
+
+if TYPE_CHECKING:
+    from .manager import NBForgeContentsManager
+
+
+async def save_chunk(
+    manager: NBForgeContentsManager,
+    model: Model,
+    path: str,
+    condition: WriteCondition | None,
+) -> Model:
+    """Take one chunk of an upload; with the last one the whole object appears."""
+    chunk = model["chunk"]
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or (chunk < 1 and chunk != LAST_CHUNK):
+        raise HTTPError(400, f"{chunk!r} is no number of a chunk: they are 1, 2, ... and last -1.")
+    content, format_ = model["content"], model.get("format")
+    finished = manager.uploads.finished(path)
+    if chunk == LAST_CHUNK and finished is not None:
+        return await _after_the_last(manager, path, content, format_, finished.version)
+    if chunk == 1:
+        await check_place(manager, path, condition)
+    size = await manager.uploads.add(path, chunk, content, format_, condition)
+    if chunk != LAST_CHUNK:
+        return _model_so_far(path, size)
+    try:
+        data, first_condition = await manager.uploads.contents(path)
+        meta = await write_object(manager, path, await _encode(data), first_condition)
+    except BaseException:
+        # Whatever ended it, a cancelled request too: what is kept for it must not stay.
+        manager.uploads.discard(path)
+        raise
+    manager.uploads.finish(path, meta.version)
+    return file_model(meta, "file", with_hash=True)
+
+
+async def _encode(data: bytes) -> Encoded:
+    return await asyncio.to_thread(Encoded.of, data)
+
+
+async def _after_the_last(
+    manager: NBForgeContentsManager, path: str, content: Any, format_: Any, version: Version
+) -> Model:
+    """A last chunk for an upload that has just ended.
+
+    The same chunk again (its answer was lost) changes nothing; another one is appended, as
+    Jupyter's own manager does, but only to the very object that the upload made.
+    """
+    data = await asyncio.to_thread(decode_content, path, content, format_)
+    if manager.uploads.is_repeat(path, content):
+        return file_model(await manager.storage.head(path), "file", with_hash=True)
+    async with manager.storage.get(path, if_match=version) as reader:
+        whole = await reader.read() + data
+    meta = await write_object(manager, path, await _encode(whole), IfMatch(version))
+    manager.uploads.extended(path, content, meta.version)
+    return file_model(meta, "file", with_hash=True)
+
+
+def _model_so_far(path: str, size: int) -> Model:
+    """The model of a file that is still being uploaded: nothing of it is in the store yet."""
+    meta = ObjectMeta(path, size, datetime.now(timezone.utc), Version(""))
+    return file_model(meta, "file")
