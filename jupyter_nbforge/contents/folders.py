@@ -165,11 +165,34 @@ async def copy_below(
     Returns those whose place is taken by something else; a target that is equal to its
     source was copied before. The first failure stops what has not begun yet.
     """
+    stay: list[ObjectMeta] = []
+    for group in _in_order(objects):
+        stay += await _copy_group(storage, group, as_prefix(new), place)
+    return stay
+
+
+def _in_order(objects: Iterable[ObjectMeta]) -> list[list[ObjectMeta]]:
+    """Markers of folders by depth, then the files; each group is copied at once.
+
+    A store that keeps real directories makes those of a file with the file, and must not do
+    so while the marker of one of them is being written.
+    """
+    groups: dict[int, list[ObjectMeta]] = {}
+    files: list[ObjectMeta] = []
+    for meta in objects:
+        is_folder = meta.path.endswith("/")
+        (groups.setdefault(meta.path.count("/"), []) if is_folder else files).append(meta)
+    return [*(groups[depth] for depth in sorted(groups)), files]
+
+
+async def _copy_group(
+    storage: BaseStorageService, objects: Iterable[ObjectMeta], prefix: str, place: Place
+) -> list[ObjectMeta]:
     limit = asyncio.Semaphore(_COPIES_AT_ONCE)
 
     async def one(meta: ObjectMeta) -> bool:
         async with limit:
-            return await _copy_to(storage, meta, as_prefix(new) + place(meta))
+            return await _copy_to(storage, meta, prefix + place(meta))
 
     tasks = [(meta, asyncio.ensure_future(one(meta))) for meta in objects]
     try:
@@ -224,7 +247,16 @@ async def move_below(
     log.info("Moving %d objects from %s/ to %s/", len(objects), old, new)
     stays = await copy_below(storage, objects, new, place)
     moved = [meta for meta in objects if meta not in stays]
-    await _check_arrival(storage, [as_prefix(new) + place(meta) for meta in moved], new)
+    missing = await _not_arrived(storage, moved, new, place)
+    if missing:
+        # Seen once on a store with real directories that was busy; copying again is harmless.
+        await copy_below(storage, missing, new, place)
+        missing = await _not_arrived(storage, moved, new, place)
+    if missing:
+        raise NotFoundError(
+            f"{len(missing)} objects did not arrive in {new!r}; nothing was deleted.",
+            path=missing[0].path,
+        )
     # The marker goes last: as long as anything is left the folder is seen, and can be moved again.
     moved.sort(key=lambda meta: meta.path == as_prefix(old))
     await storage.delete_many(
@@ -239,14 +271,12 @@ async def move_below(
         )
 
 
-async def _check_arrival(storage: BaseStorageService, targets: list[str], new: str) -> None:
+async def _not_arrived(
+    storage: BaseStorageService, objects: Iterable[ObjectMeta], new: str, place: Place
+) -> list[ObjectMeta]:
+    """Those of `objects` whose copy a listing of folder `new` does not show."""
     arrived = {meta.path for meta in await list_below(storage, new)}
-    missing = [target for target in targets if target not in arrived]
-    if missing:
-        raise NotFoundError(
-            f"{len(missing)} objects did not arrive in {new!r}; nothing was deleted.",
-            path=missing[0],
-        )
+    return [meta for meta in objects if as_prefix(new) + place(meta) not in arrived]
 
 
 def _journal_path(old: str, new: str) -> str:
