@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import threading
-import time
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from jupyter_nbforge.storage import azure_listing
+from jupyter_nbforge.storage import azure_client, azure_listing
 from jupyter_nbforge.storage.azure import AzureStorage
 from jupyter_nbforge.storage.errors import StorageError
 from jupyter_nbforge.testing.azure_server import AzuriteServer
@@ -85,15 +83,19 @@ async def test_first_users_share_one_client() -> None:
         assert len(set(map(id, clients))) == 1
 
 
-async def test_making_a_client_does_not_stop_the_loop() -> None:
+async def test_what_a_client_needs_is_prepared_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set[int]()
+    prepare = azure_client._prepare
+
+    def watched(*arguments: Any) -> Any:
+        threads.add(threading.get_ident())
+        return prepare(*arguments)
+
+    monkeypatch.setattr(azure_client, "_prepare", watched)
     async with aclosing(azure_at("http://127.0.0.1:9/account")) as storage:
-        making = asyncio.create_task(client(storage))
-        turns = [time.monotonic()]
-        while not making.done():
-            await asyncio.sleep(0)
-            turns.append(time.monotonic())
-        longest = max(end - begin for begin, end in itertools.pairwise(turns))
-        assert longest < max((turns[-1] - turns[0]) / 2, 0.05)
+        await client(storage)
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_read_that_is_cancelled_frees_its_connection(
