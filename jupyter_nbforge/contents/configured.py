@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from cachetools import LRUCache
 from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets import Bool, Enum, Float, Instance, Int, TraitError, Unicode, default
 
@@ -13,12 +14,15 @@ from ..storage.base import BaseStorageService
 from ..storage.errors import ConfigurationError
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.options import check_config_names
+from ..storage.types import Version
 from ..storage.wrappers.prefix import PrefixStorage
 from .checkpoints import NBForgeCheckpoints
 from .files import FilesHandler
 from .knowledge import Knowledge
 from .models import Model, is_reserved
 from .uploads import Uploads
+
+_REMEMBERED = 4096
 
 
 class ConfiguredContentsManager(AsyncContentsManager):
@@ -84,6 +88,8 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = Knowledge()
+        # Of notebooks that are valid without repair: the digest that is signed, where computed.
+        self.plain_notebooks: LRUCache[tuple[str, Version], str | None] = LRUCache(_REMEMBERED)
         self._leaving: Counter[str] = Counter()
         self.uploads = Uploads(self.upload_idle_seconds)
         try:

@@ -5,29 +5,39 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
+from nbformat.v4.rwbase import rejoin_lines, split_lines, strip_transient
 from tornado.web import HTTPError
 
 from ..storage.metadata import stamp
+from . import notebook_json
+from .collector import collector_paused
+from .validation import PLAIN, Validation, check
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*(?:=[=\s]*)?", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*", re.ASCII)
+_BASE64_END = re.compile(r"[A-Za-z0-9+/\s]*(?:=[=\s]*)?", re.ASCII)
+_BLANK = re.compile(r"\s+", re.ASCII)
+_BASE64_PIECE = 2**18
+_PLAIN_PIECE = 57 * 2**12
+"""Bytes that are a whole number of the lines that base64 is written in."""
+_CURRENT = 4
+_STRANGE_SHAPE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 BAD_FORMAT = "Must specify format of file contents as 'text' or 'base64'"
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A model's content as it is stored; `notebook` and `validation` for notebooks only.
-
-    `validation` holds the error under ``ValidationError``, as nbformat leaves it there.
-    """
+    """A model's content as it is stored; `notebook` and `validation` for notebooks only."""
 
     data: bytes
     metadata: dict[str, str]
     notebook: Any = None
-    validation: dict[str, Any] = field(default_factory=dict)
+    validation: Validation = PLAIN
 
     @classmethod
     def of(cls, data: bytes) -> Encoded:
@@ -35,46 +45,112 @@ class Encoded:
         return cls(data, stamp(data))
 
 
-def decode_notebook(path: str, data: bytes) -> tuple[Any, dict[str, Any]]:
-    """The notebook in the current format, and what its validation found; unreadable: 400."""
-    validation: dict[str, Any] = {}
+def decode_notebook(path: str, data: bytes, *, is_plain: bool = False) -> tuple[Any, Validation]:
+    """The notebook in the current format, and what its validation found; unreadable: 400.
+
+    With `is_plain` (these very bytes were found to be plainly valid) it is not validated.
+    """
     try:
-        text = data.decode("utf-8")
-        notebook = nbformat.reads(text, as_version=4, capture_validation_error=validation)
+        text = str(data, "utf-8")
+        notebook = _read_current(text)
+        if notebook is not None:
+            return notebook, PLAIN if is_plain else check(notebook)
+        found: dict[str, Any] = {}
+        notebook = nbformat.reads(text, as_version=4, capture_validation_error=found)
     except UnicodeDecodeError:
         raise HTTPError(400, f"{path} is not UTF-8 encoded", reason="bad format") from None
     # nbformat promises no type: beside its own NotJSONError, a document of a strange shape
     # ends in whatever its conversion stumbles over. The file is left as it is.
     except Exception as error:
         raise HTTPError(400, f"Unreadable Notebook: {path} {error!r}"[:500]) from error
-    return notebook, validation
+    return notebook, Validation(found)
+
+
+def _read_current(text: str) -> Any:
+    """What nbformat reads from a notebook of format 4; None: leave it to nbformat itself."""
+    try:
+        with collector_paused():
+            document = notebook_json.loads(text, NotebookNode)
+        if not isinstance(document, dict) or document.get("nbformat") != _CURRENT:
+            return None
+        return strip_transient(rejoin_lines(document))
+    except _STRANGE_SHAPE:
+        return None  # nbformat then says what is wrong, in its own words
 
 
 def encode_notebook(path: str, content: Any) -> Encoded:
     """The notebook as bytes, in its own format version; content of a wrong shape: 400."""
     if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
         raise HTTPError(400, f"What was sent for {path} is no notebook: it has no nbformat.")
-    validation: dict[str, Any] = {}
     try:
+        encoded = _write_current(content)
+        if encoded is not None:
+            return encoded
+        found: dict[str, Any] = {}
         notebook = nbformat.from_dict(content)
         text: str = nbformat.writes(
-            notebook, version=nbformat.NO_CONVERT, capture_validation_error=validation
+            notebook, version=nbformat.NO_CONVERT, capture_validation_error=found
         )
         data = (text if text.endswith("\n") else text + "\n").encode("utf-8")
     except Exception as error:  # as in decode_notebook: nothing is written, the editor keeps it
         raise HTTPError(400, f"Unusable notebook for {path}: {error!r}"[:500]) from error
+    return Encoded(data, stamp(data), notebook, Validation(found))
+
+
+def _write_current(content: dict[str, Any]) -> Encoded | None:
+    """A notebook of format 4 as nbformat writes it; None: leave it to nbformat itself."""
+    if content["nbformat"] != _CURRENT:
+        return None
+    try:
+        with collector_paused():
+            notebook = _shallow_copy(content)
+            validation = check(notebook)
+            on_disk = strip_transient(split_lines(_shallow_copy(notebook)))
+            data = notebook_json.dumps(on_disk) + b"\n"
+    except _STRANGE_SHAPE:
+        return None  # nbformat then says what is wrong, in its own words
     return Encoded(data, stamp(data), notebook, validation)
+
+
+def _shallow_copy(content: dict[str, Any]) -> Any:
+    """A copy of all that nbformat changes when it repairs, splits and strips a notebook."""
+    notebook = NotebookNode(content)
+    dict.__setitem__(notebook, "metadata", NotebookNode(content["metadata"]))
+    dict.__setitem__(notebook, "cells", [_copy_cell(cell) for cell in content["cells"]])
+    return notebook
+
+
+def _copy_cell(cell: dict[str, Any]) -> NotebookNode:
+    copied = NotebookNode(cell)
+    dict.__setitem__(copied, "metadata", NotebookNode(cell["metadata"]))
+    if "attachments" in cell:
+        attachments = {name: dict(bundle) for name, bundle in cell["attachments"].items()}
+        dict.__setitem__(copied, "attachments", attachments)
+    if "outputs" in cell:
+        dict.__setitem__(copied, "outputs", [_copy_output(output) for output in cell["outputs"]])
+    return copied
+
+
+def _copy_output(output: dict[str, Any]) -> NotebookNode:
+    copied = NotebookNode(output)
+    if "data" in output:
+        dict.__setitem__(copied, "data", NotebookNode(output["data"]))
+    return copied
 
 
 def decode_file(path: str, data: bytes, format: str | None) -> tuple[str, str]:  # noqa: A002
     """Content and format (``text`` or ``base64``) of a model; None tries text first."""
     if format != "base64":
         try:
-            return data.decode("utf-8"), "text"
+            return str(data, "utf-8"), "text"
         except UnicodeDecodeError:
             if format == "text":
                 raise HTTPError(400, f"{path} is not UTF-8 encoded", reason="bad format") from None
-    return base64.encodebytes(data).decode("ascii"), "base64"
+    lines = (
+        base64.encodebytes(data[start : start + _PLAIN_PIECE])
+        for start in range(0, len(data), _PLAIN_PIECE)
+    )
+    return b"".join(lines).decode("ascii"), "base64"
 
 
 def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
@@ -86,12 +162,28 @@ def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
     try:
         if format == "text":
             return content.encode("utf-8")
-        # The decoder skips what is not of its alphabet, and would store less than was sent.
-        if not _BASE64.fullmatch(content):
-            raise binascii.Error("a character that is not of the base64 alphabet")
-        return binascii.a2b_base64(content)
+        return b"".join(_decode_base64(content))
     except (ValueError, binascii.Error) as error:
         raise HTTPError(400, f"Encoding error saving {path}: {error}") from error
+
+
+def _decode_base64(content: str) -> Iterator[bytes]:
+    """The bytes of base64 text, piece by piece; blanks may stand anywhere in it."""
+    rest = ""
+    for start in range(0, len(content), _BASE64_PIECE):
+        piece = content[start : start + _BASE64_PIECE]
+        last = start + _BASE64_PIECE >= len(content)
+        # The decoder skips what is not of its alphabet, and would store less than was sent.
+        if not (_BASE64_END if last else _BASE64).fullmatch(piece):
+            if not _BASE64_END.fullmatch(content[start:]):
+                raise binascii.Error("a character that is not of the base64 alphabet")
+            piece, last = content[start:], True  # the padding begins in this piece
+        piece = rest + _BLANK.sub("", piece)
+        whole = len(piece) if last else len(piece) - len(piece) % 4
+        yield binascii.a2b_base64(piece[:whole])
+        if last:
+            return
+        rest = piece[whole:]
 
 
 def encode_file(path: str, content: Any, format: Any) -> Encoded:  # noqa: A002

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
@@ -22,6 +22,7 @@ from .models import (
 )
 from .notebooks import decode_file, decode_notebook
 from .trust import mark_trusted
+from .validation import Validation
 
 if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
@@ -97,7 +98,7 @@ async def _read_file(
         meta, data = reader.meta, await reader.read()
     model = file_model(meta, kind, with_hash=require_hash)
     if kind == "notebook":
-        await _add_notebook(manager, model, path, data)
+        await _add_notebook(manager, model, meta, data)
     else:
         text, found = await asyncio.to_thread(decode_file, path, data, format)
         model["content"], model["format"] = text, found
@@ -108,19 +109,28 @@ async def _read_file(
 
 
 async def _add_notebook(
-    manager: NBForgeContentsManager, model: Model, path: str, data: bytes
+    manager: NBForgeContentsManager, model: Model, meta: ObjectMeta, data: bytes
 ) -> None:
-    notebook, validation = await asyncio.to_thread(decode_notebook, path, data)
-    await mark_trusted(manager.notary, notebook, path, manager.log)
+    plain = manager.plain_notebooks
+    key = meta.path, meta.version
+    notebook, validation = await asyncio.to_thread(
+        decode_notebook, meta.path, data, is_plain=key in plain
+    )
+    digest = await mark_trusted(
+        manager.notary, notebook, meta.path, manager.log, digest=plain.get(key)
+    )
+    if validation.plain:
+        # Of one that was repaired neither would hold: it gets new ids at each reading.
+        plain[key] = digest
     model["content"], model["format"] = notebook, "json"
     await add_validation_message(manager, model, validation)
 
 
 async def add_validation_message(
-    manager: NBForgeContentsManager, model: Model, validation: dict[str, Any]
+    manager: NBForgeContentsManager, model: Model, validation: Validation
 ) -> None:
     """Tell in the model's `message`, at reasonable length, what is wrong with its notebook."""
-    await asyncio.to_thread(manager.validate_notebook_model, model, validation)
+    await asyncio.to_thread(manager.validate_notebook_model, model, validation.error)
     message = model.get("message", "")
     if len(message) > _LONGEST_MESSAGE:
         # It quotes what is invalid, which may be the whole notebook.

@@ -131,6 +131,8 @@ async def _save_notebook(
     # Only what was really written is signed, and a signature that fails loses nothing.
     await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
     saved = file_model(meta, "notebook", with_hash=True)
+    if encoded.validation.plain:
+        manager.plain_notebooks[meta.path, meta.version] = None
     await add_validation_message(manager, saved, encoded.validation)
     return saved
 

@@ -14,15 +14,24 @@ from typing import Any
 from nbformat.sign import NotebookNotary
 
 
-async def mark_trusted(notary: NotebookNotary, notebook: Any, path: str, log: Any) -> None:
-    """Mark a loaded notebook's code cells as trusted or not, by its signature."""
+async def mark_trusted(
+    notary: NotebookNotary, notebook: Any, path: str, log: Any, digest: str | None = None
+) -> str | None:
+    """Mark a loaded notebook's code cells as trusted or not, by its signature.
+
+    `digest`, where it is known, spares its computation; the answer is the digest, or None
+    for a notebook of a format that is never trusted.
+    """
     trusted = False
     if notebook.nbformat >= 3:
-        digest = await asyncio.to_thread(notary.compute_signature, notebook)
-        trusted = _with_store(notary, path, log, lambda store: _check(notary, store, digest))
+        if digest is None:
+            digest = await asyncio.to_thread(notary.compute_signature, notebook)
+        known = str(digest)
+        trusted = _with_store(notary, path, log, lambda store: _check(notary, store, known))
     if not trusted:
         log.warning("Notebook %s is not trusted", path)
     await asyncio.to_thread(notary.mark_cells, notebook, trusted)
+    return digest
 
 
 async def sign_if_trusted(notary: NotebookNotary, notebook: Any, path: str, log: Any) -> None:
