@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from nbformat.sign import NotebookNotary
+from nbformat.warnings import MissingIDFieldWarning
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.contents import validation
@@ -82,7 +83,7 @@ async def test_a_notebook_without_ids_is_given_some_at_every_opening(
     content["nbformat_minor"] = 5
     await store.put("a.ipynb", json.dumps(content).encode())
     for _ in range(2):
-        with pytest.warns(UserWarning, match="missing an id"):
+        with pytest.warns(MissingIDFieldWarning):
             model = await manager.get("a.ipynb")
         assert all(cell["id"] for cell in model["content"]["cells"])
 
