@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import StorageError
 from .s3_client import S3Connection
-from .s3_values import list_page
+from .s3_pages import PAGE
 from .types import ListPage
 
 _PAGE_SIZE = 1000
@@ -38,7 +38,7 @@ async def list_pages(
     folder = _folded_at(prefix, delimiter, start_after)
     if folder is not None:
         rest = {"Prefix": folder, "StartAfter": start_after, "MaxKeys": 1}
-        if (await _list(connection, rest)).get("Contents"):
+        if (await _list(connection, rest))[PAGE].objects:
             yield ListPage(prefixes=(folder,))
         request["StartAfter"] = folder + _AFTER_ALL
     async for page in _pages(connection, request):
@@ -56,10 +56,10 @@ def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> s
 async def _pages(connection: S3Connection, request: dict[str, Any]) -> AsyncIterator[ListPage]:
     while True:
         answer = await _list(connection, request)
-        yield list_page(answer)
-        if not answer.get("IsTruncated"):
+        yield answer[PAGE]
+        if not answer["IsTruncated"]:
             return
-        if not answer.get("NextContinuationToken"):
+        if not answer["NextContinuationToken"]:
             raise StorageError("The store cut a listing short.", path=request["Prefix"])
         request.pop("StartAfter", None)
         request["ContinuationToken"] = answer["NextContinuationToken"]
@@ -68,6 +68,10 @@ async def _pages(connection: S3Connection, request: dict[str, Any]) -> AsyncIter
 async def _list(connection: S3Connection, request: Mapping[str, Any]) -> Mapping[str, Any]:
     client = await connection.client()
     with connection.call(request["Prefix"]):
-        answer = await client.list_objects_v2(Bucket=connection.bucket, **request)
+        answer: Mapping[str, Any] = await client.list_objects_v2(
+            Bucket=connection.bucket, **request
+        )
+    if PAGE not in answer:
+        raise StorageError("What the store sent is no listing.", path=request["Prefix"])
     connection.bucket_seen = True
     return answer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotSupportedError
 from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
 from .paths import invalid_reason
-from .types import ByteRange, ContentHash, LinkOptions, ListPage, ObjectMeta, Version
+from .types import ByteRange, ContentHash, LinkOptions, ObjectMeta, Version
 from .values import content_disposition
 
 if TYPE_CHECKING:
@@ -110,21 +110,6 @@ def _md5(answer: Mapping[str, Any]) -> ContentHash | None:
     etag = str(answer["ETag"]).strip('"')
     hexadecimal = len(etag) == 32 and not set(etag) - set("0123456789abcdef")
     return ContentHash("md5", etag) if hexadecimal else None
-
-
-def list_page(answer: Mapping[str, Any]) -> ListPage:
-    """One answer of ListObjectsV2."""
-    objects = (
-        ObjectMeta(
-            path=entry["Key"],
-            size=entry["Size"],
-            last_modified=entry["LastModified"].astimezone(timezone.utc),
-            version=version_of(entry["ETag"]),
-        )
-        for entry in answer.get("Contents", ())
-    )
-    prefixes = (entry["Prefix"] for entry in answer.get("CommonPrefixes", ()))
-    return ListPage(tuple(objects), tuple(prefixes))
 
 
 def link_parameters(options: LinkOptions) -> dict[str, str]:
