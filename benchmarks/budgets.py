@@ -1,6 +1,6 @@
 """How many storage requests each gesture costs: JupyterLab's own calls, on a real server.
 
-Run ``python -m benchmarks.requests [seaweedfs] [gcs] [azure]`` in the project's folder (default:
+Run ``python -m benchmarks.budgets [seaweedfs] [gcs] [azure]`` in the project's folder (default:
 all three). It starts the server, a counting proxy before it and a Jupyter server behind both,
 makes the calls that JupyterLab 4.6 makes for each gesture, and prints the counts beside the
 budget. It exits with 1 if a gesture is over its budget.
