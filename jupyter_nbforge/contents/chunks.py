@@ -10,8 +10,8 @@ from tornado.web import HTTPError
 
 from ..storage.types import IfMatch, ObjectMeta, Version, WriteCondition
 from .models import Model, file_model
-from .notebooks import Encoded, decode_content
-from .saving import check_place, write_object
+from .notebooks import decode_content
+from .saving import check_place
 from .uploads import LAST_CHUNK
 
 if TYPE_CHECKING:
@@ -37,19 +37,9 @@ async def save_chunk(
     size = await manager.uploads.add(path, chunk, content, format_, condition)
     if chunk != LAST_CHUNK:
         return _model_so_far(path, size)
-    try:
-        data, first_condition = await manager.uploads.contents(path)
-        meta = await write_object(manager, path, await _encode(data), first_condition)
-    except BaseException:
-        # Whatever ended it, a cancelled request too: what is kept for it must not stay.
-        manager.uploads.discard(path)
-        raise
-    manager.uploads.finish(path, meta.version)
+    meta = await manager.uploads.complete(path)
+    manager.known.show(meta)
     return file_model(meta, "file", with_hash=True)
-
-
-async def _encode(data: bytes) -> Encoded:
-    return await asyncio.to_thread(Encoded.of, data)
 
 
 async def _after_the_last(
@@ -63,9 +53,17 @@ async def _after_the_last(
     data = await asyncio.to_thread(decode_content, path, content, format_)
     if manager.uploads.is_repeat(path, content):
         return file_model(await manager.storage.head(path), "file", with_hash=True)
-    async with manager.storage.get(path, if_match=version) as reader:
-        whole = await reader.read() + data
-    meta = await write_object(manager, path, await _encode(whole), IfMatch(version))
+    outgoing = manager.uploads.begin(path)
+    try:
+        async with manager.storage.get(path, if_match=version) as reader:
+            async for piece in reader.chunks:
+                await outgoing.add(piece)
+        await outgoing.add(data)
+        meta = await outgoing.finish(IfMatch(version))
+    except BaseException:
+        await outgoing.abort()
+        raise
+    manager.known.show(meta)
     manager.uploads.extended(path, content, meta.version)
     return file_model(meta, "file", with_hash=True)
 

@@ -1,15 +1,13 @@
 """Jupyter's chunked uploads: numbered pieces that become one object with the last of them.
 
 The protocol has no name for an upload but its path, and numbers its chunks 1, 2, ... and -1
-for the last. What has arrived is spooled to a temporary file; nothing is to be seen in the
-store before the last chunk, and then the whole.
+for the last. Nothing is to be seen in the store before the last chunk, and then the whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,30 +16,29 @@ from typing import Any
 from cachetools import TTLCache
 from tornado.web import HTTPError
 
-from ..storage.types import Version, WriteCondition
+from ..storage.types import ObjectMeta, Version, WriteCondition
 from .notebooks import decode_content
+from .outgoing import Outgoing
 
 LAST_CHUNK = -1
-_IN_MEMORY = 8 * 2**20
 _AT_ONCE = 256
 _REMEMBERED = 1024
+_SECONDS_TO_ABORT = 10.0
 
 
 @dataclass(slots=True)
 class Upload:
-    """One upload under way: `number` and `digest` are of the last chunk, `start` where it began.
+    """One upload under way: `number` and `digest` are of the last chunk.
 
     `condition` is on the object that it will become, as things stood with the first chunk;
     `ending` while that object is being written.
     """
 
-    file: Any
+    outgoing: Outgoing
     condition: WriteCondition | None
     number: int = 0
     digest: bytes = b""
     first_digest: bytes = b""
-    start: int = 0
-    size: int = 0
     touched: float = 0.0
     ending: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,13 +57,24 @@ def _digest_of(content: str) -> bytes:
 
 
 class Uploads:
-    """All uploads of one manager. An upload that is idle for `idle` seconds is given up."""
+    """All uploads of one manager. An upload that is idle for `idle` seconds is given up.
 
-    def __init__(self, idle: float, timer: Callable[[], float] = time.monotonic) -> None:
+    `begin` makes what takes the bytes of an upload of a path.
+    """
+
+    def __init__(
+        self,
+        idle: float,
+        begin: Callable[[str], Outgoing],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._idle = idle
+        self.begin = begin
         self._timer = timer
         self._running: dict[str, Upload] = {}
         self._finished: TTLCache[str, Finished] = TTLCache(_REMEMBERED, idle, timer=timer)
+        self._aborting: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
 
     def is_running(self, path: str) -> bool:
         """Whether chunks of an upload of `path` have come, and not yet the last."""
@@ -96,64 +104,94 @@ class Uploads:
     ) -> int:
         """Take one chunk; returns the bytes so far. A chunk that does not fit on is a 409 or 400.
 
-        `condition` counts with the first chunk only.
+        `condition` counts with the first chunk only. Storage errors are those of an earlier
+        part; they, like all others, end the upload.
         """
         data, digest = await asyncio.to_thread(_decode, path, content, format)
         upload = self._upload_for(path, chunk, digest, condition)
         async with upload.lock:
             if self._running.get(path) is not upload or upload.ending:
                 raise _broken(path)
-            start = self._start(path, upload, chunk, digest)
             try:
-                await asyncio.to_thread(_write, upload.file, start, data)
+                if not self._is_repeated(path, upload, chunk, digest):
+                    await upload.outgoing.add(data)
             except OSError as error:
-                self.discard(path)
+                await self.discard(path)
                 reason = error.strerror or "an error"
                 raise HTTPError(
                     507, f"The server cannot keep the upload of {path}: {reason}."
                 ) from error
             except BaseException:
                 # The last chunk has no number: it would not show that this one is missing.
-                self.discard(path)
+                await self.discard(path)
                 raise
-            upload.number, upload.digest, upload.start = chunk, digest, start
-            upload.size = start + len(data)
+            upload.number, upload.digest = chunk, digest
             upload.touched = self._timer()
-            return upload.size
+            return upload.outgoing.size
 
-    async def contents(self, path: str) -> tuple[bytes, WriteCondition | None]:
-        """All the bytes of an upload that ends, in order, and the condition for writing them.
+    async def complete(self, path: str) -> ObjectMeta:
+        """Make the object of an upload whose last chunk has come; storage errors as for a put.
 
-        From here on it is neither begun again nor given up; `finish` or `discard` follows.
+        Meanwhile it is neither begun again nor given up; however this ends, so does the upload.
         """
         upload = self._running.get(path)
         if upload is None or upload.ending:
             raise _broken(path)
         upload.ending = True
-        return await asyncio.to_thread(_read, upload), upload.condition
+        try:
+            meta = await upload.outgoing.finish(upload.condition)
+        except BaseException:
+            # Whatever ended it, a cancelled request too: what is kept for it must not stay.
+            await self.discard(path)
+            raise
+        self._running.pop(path, None)
+        self._finished[path] = Finished(meta.version, upload.digest)
+        return meta
 
-    def finish(self, path: str, version: Version) -> None:
-        """The upload has become an object of this version."""
-        self._finished[path] = Finished(version, self._running[path].digest)
-        self.discard(path)
+    async def discard(self, path: str) -> None:
+        """Forget an upload and free what it takes, here and in the store."""
+        task = self._give_up(path)
+        if task is not None:
+            await asyncio.shield(task)
 
-    def discard(self, path: str) -> None:
-        """Forget an upload and free what it takes."""
+    def _give_up(self, path: str) -> asyncio.Task[None] | None:
         upload = self._running.pop(path, None)
-        if upload is not None:
-            upload.file.close()
+        if upload is None:
+            return None
+        task = asyncio.create_task(upload.outgoing.abort())
+        self._aborting.add(task)
+        task.add_done_callback(self._aborting.discard)
+        return task
 
-    def close(self) -> None:
-        """Discard everything."""
+    async def aclose(self) -> None:
+        """Give up everything; what the store does not take back in ten seconds stays there."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         for path in list(self._running):
-            self.discard(path)
+            self._give_up(path)
+        if self._aborting:
+            _, late = await asyncio.wait(self._aborting, timeout=_SECONDS_TO_ABORT)
+            for task in late:
+                task.cancel()
 
     def _drop_idle(self) -> None:
         limit = self._timer() - self._idle
         running = list(self._running.items())
         for path, upload in running:
             if upload.touched < limit and not upload.ending:
-                self.discard(path)
+                self._give_up(path)
+
+    def _set_alarm(self) -> None:
+        """See to it that the upload that has been idle longest is given up in time."""
+        if self._alarm is None and self._running:
+            oldest = min(upload.touched for upload in self._running.values())
+            wait = max(1.0, oldest + self._idle - self._timer())
+            self._alarm = asyncio.get_running_loop().call_later(wait, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._drop_idle()
+        self._set_alarm()
 
     def _upload_for(
         self, path: str, chunk: int, digest: bytes, condition: WriteCondition | None
@@ -165,9 +203,11 @@ class Uploads:
                 raise HTTPError(
                     409, f"Another upload of {path} is running; wait until it has ended."
                 )
+            if upload is not None and upload.number <= 1:
+                return upload
             if upload is not None and condition is None:
                 condition = upload.condition  # what was seen before the first try still counts
-            self.discard(path)
+            self._give_up(path)
             return self._begin(path, digest, condition)
         if upload is None:
             raise HTTPError(
@@ -178,23 +218,20 @@ class Uploads:
     def _begin(self, path: str, digest: bytes, condition: WriteCondition | None) -> Upload:
         if len(self._running) >= _AT_ONCE:
             raise HTTPError(429, f"{_AT_ONCE} uploads are running already; try again later.")
-        # Closed by discard, which every way out of an upload ends in.
-        spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-        upload = Upload(spool, condition, first_digest=digest, touched=self._timer())
+        upload = Upload(self.begin(path), condition, first_digest=digest, touched=self._timer())
         self._running[path] = upload
         self._finished.pop(path, None)  # no chunk of this one may be appended to an earlier one
+        self._set_alarm()
         return upload
 
-    def _start(self, path: str, upload: Upload, chunk: int, digest: bytes) -> int:
-        """Where this chunk begins: behind the last one, or over it if it is sent again."""
+    def _is_repeated(self, path: str, upload: Upload, chunk: int, digest: bytes) -> bool:
+        """Whether this chunk has been taken already; one that does not fit on is an error."""
         if chunk == upload.number:
             if digest != upload.digest:
-                self.discard(path)
                 raise HTTPError(409, f"Two uploads of {path} got mixed; upload the file again.")
-            return upload.start
-        if chunk == LAST_CHUNK or chunk == upload.number + 1:
-            return upload.size
-        self.discard(path)
+            return True
+        if chunk in (LAST_CHUNK, upload.number + 1):
+            return False
         raise HTTPError(
             400,
             f"Chunk {chunk} of {path} came after chunk {upload.number}; upload the file again.",
@@ -208,15 +245,3 @@ def _broken(path: str) -> HTTPError:
 def _decode(path: str, content: Any, format: Any) -> tuple[bytes, bytes]:  # noqa: A002
     data = decode_content(path, content, format)
     return data, _digest_of(content)
-
-
-def _write(file: Any, start: int, data: bytes) -> None:
-    file.seek(start)
-    file.truncate()
-    file.write(data)
-
-
-def _read(upload: Upload) -> bytes:
-    upload.file.seek(0)
-    data: bytes = upload.file.read()
-    return data

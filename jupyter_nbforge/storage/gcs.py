@@ -98,6 +98,7 @@ class GCSStorage(GCSOptions):
             presigned_urls=not self.is_anonymous,
             atomic_move=self.atomic_move and not self._cannot_move,
             replaceable_parts=False,
+            holds_part=True,
             min_part_size=MIN_PART_SIZE,
             max_parts=MAX_OBJECT_SIZE // MIN_PART_SIZE,
             max_put_size=MAX_OBJECT_SIZE,

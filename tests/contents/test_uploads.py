@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import logging
+import tempfile
 
 import pytest
 from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeContentsManager
+from jupyter_nbforge.contents.outgoing import Memory, Outgoing
 from jupyter_nbforge.contents.uploads import Uploads
+from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.memory import MemoryStorage
-from jupyter_nbforge.storage.types import Version
 from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .conftest import Clock
@@ -128,8 +131,26 @@ async def test_hooks_run_with_the_first_and_the_last_chunk(
     assert ran == ["pre", "1", "2", "post", "-1"]
 
 
-async def test_an_idle_upload_is_given_up_when_another_begins(clock: Clock) -> None:
-    uploads = Uploads(idle=10.0, timer=clock)
+def uploads_on(storage: BaseStorageService, clock: Clock, idle: float = 10.0) -> Uploads:
+    memory = Memory(64, 16)
+
+    def begin(path: str) -> Outgoing:
+        return Outgoing(
+            storage,
+            path,
+            content_type="text/plain",
+            part_size=4,
+            memory=memory,
+            log=logging.getLogger("test"),
+        )
+
+    return Uploads(idle, begin, timer=clock)
+
+
+async def test_an_idle_upload_is_given_up_when_another_begins(
+    store: MemoryStorage, clock: Clock
+) -> None:
+    uploads = uploads_on(store, clock)
     await uploads.add("a", 1, "x", "text", None)
     clock.pass_by(9)
     await uploads.add("b", 1, "x", "text", None)
@@ -137,7 +158,7 @@ async def test_an_idle_upload_is_given_up_when_another_begins(clock: Clock) -> N
     clock.pass_by(2)
     await uploads.add("c", 1, "x", "text", None)
     assert [path for path in "abc" if uploads.is_running(path)] == ["b", "c"]
-    uploads.close()
+    await uploads.aclose()
 
 
 async def test_a_broken_upload_does_not_end_in_the_file_of_an_earlier_one(
@@ -164,12 +185,11 @@ async def test_a_first_chunk_sent_again_keeps_the_condition_of_the_first_time(
 
 
 async def test_an_upload_whose_chunk_could_not_be_kept_ends_there(
-    manager: NBForgeContentsManager, store: MemoryStorage
+    manager: NBForgeContentsManager, store: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await manager.save(chunk(1, "a"), "f.bin")
-    upload = manager.uploads._running["f.bin"]
-    upload.file.close()
-    upload.file = Full()
+    monkeypatch.setattr(manager._upload_memory, "_free", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     assert await status_of(manager, 2) == 507
     assert await status_of(manager, -1) == 400
     assert await contents_of(store) == {}
@@ -177,10 +197,6 @@ async def test_an_upload_whose_chunk_could_not_be_kept_ends_there(
 
 class Full:
     """A file on a disk that is full."""
-
-    def seek(self, position: int) -> None: ...
-
-    def truncate(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -203,12 +219,19 @@ async def test_an_upload_that_is_ending_is_not_begun_again(
     assert await contents_of(store) == {"f.bin": b"ab"}
 
 
-async def test_an_upload_is_not_given_up_while_its_object_is_written(clock: Clock) -> None:
-    uploads = Uploads(idle=10.0, timer=clock)
+async def test_an_upload_is_not_given_up_while_its_object_is_written(
+    store: MemoryStorage, clock: Clock
+) -> None:
+    seen: list[bool] = []
+
+    async def look() -> None:
+        clock.pass_by()
+        seen.append(uploads.is_running("a"))
+
+    uploads = uploads_on(FaultyStorage(store, Fault("put", hook=look)), clock)
     await uploads.add("a", 1, "x", "text", None)
     await uploads.add("a", -1, "y", "text", None)
-    assert await uploads.contents("a") == (b"xy", None)
-    clock.pass_by()
-    assert uploads.is_running("a")
-    uploads.finish("a", Version("1"))
+    await uploads.complete("a")
+    assert seen == [True]
     assert not uploads.is_running("a")
+    assert await contents_of(store) == {"a": b"xy"}

@@ -1,0 +1,230 @@
+"""The bytes of an upload on their way to the store: as one object, or as parts of one.
+
+Memory holds two parts of an upload at most, the one that is sent and the one that is being
+collected, however large the file; and all uploads together hold `Memory.limit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+from typing import Any
+
+from ..storage.base import BaseStorageService, MultipartUpload
+from ..storage.errors import StorageError, TooLargeError
+from ..storage.metadata import stamp
+from ..storage.types import Capabilities, ObjectMeta, WriteCondition
+
+
+class Memory:
+    """What all uploads of one manager share: half for collecting parts, half for sending them."""
+
+    def __init__(self, limit: int, part_size: int) -> None:
+        self._free = limit // 2
+        self.sending = asyncio.Semaphore(max(1, limit // 2 // part_size))
+
+    def take(self, size: int) -> bool:
+        """Whether `size` bytes more may be collected in memory; to be given back if so."""
+        if size > self._free:
+            return False
+        self._free -= size
+        return True
+
+    def give(self, size: int) -> None:
+        self._free += size
+
+
+class _Collected:
+    """Bytes that wait: in memory, and what comes when there is no room in a temporary file."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._pieces: list[bytes] = []
+        self._taken = 0
+        self._file: Any = None
+        self.size = 0
+
+    async def add(self, data: bytes) -> None:
+        """`OSError` if the disk is full."""
+        if self._file is None and self._memory.take(len(data)):
+            self._pieces.append(data)
+            self._taken += len(data)
+        else:
+            await asyncio.to_thread(self._write, data)
+        self.size += len(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._file.write(data)
+
+    async def read(self) -> bytes:
+        """All of it; `close` follows."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> bytes:
+        if self._file is not None:
+            self._file.seek(0)
+            self._pieces.append(self._file.read())
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def close(self) -> None:
+        """Free what it takes; idempotent."""
+        self._memory.give(self._taken)
+        self._taken = 0
+        self._pieces = []
+        if self._file is not None:
+            self._file.close()
+
+
+def part_size_of(number: int, base: int, capabilities: Capabilities) -> int:
+    """Bytes of part `number` (from 1).
+
+    The second half of the parts that a store takes grows, twice as large with each twentieth
+    of them, so that the last one lies beyond the largest object that any store keeps.
+    """
+    size = max(base, capabilities.min_part_size)
+    constant = capabilities.max_parts // 2
+    if number > constant:
+        step = max(1, capabilities.max_parts // 20)
+        size <<= (number - constant - 1) // step + 1
+    return min(size, capabilities.max_part_size)
+
+
+class Outgoing:
+    """One object that is being uploaded; it appears, whole, with `finish`.
+
+    What fits into one part goes out as one write, with its hash. More becomes a multipart
+    upload, of which each part is sent while the next one is collected. `abort` ends every
+    use that `finish` does not.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorageService,
+        path: str,
+        *,
+        content_type: str,
+        part_size: int,
+        memory: Memory,
+        log: logging.Logger,
+    ) -> None:
+        self._storage = storage
+        self._capabilities = storage.capabilities
+        self._path = path
+        self._content_type = content_type
+        self._base = part_size
+        self._memory = memory
+        self._log = log
+        self._collected = _Collected(memory)
+        self._upload: asyncio.Future[MultipartUpload] | None = None
+        self._in_flight: _Collected | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._sent = 0
+        self.size = 0
+
+    async def add(self, data: bytes) -> None:
+        """Take the next bytes; waits while two parts are held.
+
+        Errors: `TooLargeError`, `OSError` (no room on the server's disk), and whatever a part
+        that was sent before has met.
+        """
+        start = 0
+        while start < len(data):
+            room = self._room()
+            if room <= 0:
+                await self._send()
+                continue
+            piece = data[start : start + room]
+            await self._collected.add(piece)
+            start += len(piece)
+            self.size += len(piece)
+
+    def _room(self) -> int:
+        """Bytes until what is collected has to be sent; a full part waits for one byte more."""
+        capabilities, collected = self._capabilities, self._collected.size
+        if capabilities.multipart:
+            return part_size_of(self._sent + 1, self._base, capabilities) - collected
+        if collected >= capabilities.max_put_size:
+            raise self._too_large(capabilities.max_put_size)
+        return capabilities.max_put_size - collected
+
+    def _too_large(self, limit: int) -> TooLargeError:
+        return TooLargeError(
+            f"{self._path!r} is larger than the {limit / 2**20:.0f} MiB that the store takes.",
+            path=self._path,
+        )
+
+    async def _send(self) -> None:
+        await self._wait()
+        if self._sent == self._capabilities.max_parts:
+            raise self._too_large(self.size)
+        self._sent += 1
+        self._in_flight, self._collected = self._collected, _Collected(self._memory)
+        self._sending = asyncio.create_task(self._send_part(self._sent, self._in_flight))
+        if self._capabilities.holds_part:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Until the part before has arrived; its error is raised here."""
+        if self._sending is not None:
+            # Who waits may be cancelled; the part then goes on until it is aborted.
+            await asyncio.wait({self._sending})
+            self._sending.result()
+
+    async def _send_part(self, number: int, collected: _Collected) -> None:
+        try:
+            async with self._memory.sending:
+                data = await collected.read()
+                upload = await self._begun()
+                await upload.upload_part(number, data)
+        finally:
+            collected.close()
+
+    async def _begun(self) -> MultipartUpload:
+        """The upload, begun with the first part. To cancel that would leave one without a name."""
+        if self._upload is None:
+            self._upload = asyncio.ensure_future(
+                self._storage.create_multipart_upload(self._path, content_type=self._content_type)
+            )
+        return await asyncio.shield(self._upload)
+
+    async def finish(self, condition: WriteCondition | None) -> ObjectMeta:
+        """Let the object appear; errors as for `add` and for a storage's put."""
+        meta = await (self._write(condition) if not self._sent else self._complete(condition))
+        self._collected.close()
+        return meta
+
+    async def _write(self, condition: WriteCondition | None) -> ObjectMeta:
+        data = await self._collected.read()
+        return await self._storage.put(
+            self._path,
+            data,
+            condition=condition,
+            content_type=self._content_type,
+            metadata=await asyncio.to_thread(stamp, data),
+        )
+
+    async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
+        await self._send()
+        await self._wait()
+        return await (await self._begun()).complete(condition=condition)
+
+    async def abort(self) -> None:
+        """Free everything, in the store too; idempotent. What fails there is in the log."""
+        if self._sending is not None:
+            self._sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StorageError, OSError):
+                await self._sending
+        for collected in (self._in_flight, self._collected):
+            if collected is not None:
+                collected.close()
+        if self._upload is not None:
+            try:
+                await (await self._upload).abort()
+            except StorageError as error:
+                self._log.warning(
+                    "The parts of %s could not be taken back: %s", self._path, error.message
+                )
