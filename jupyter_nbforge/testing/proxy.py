@@ -2,7 +2,7 @@
 
 It passes everything on unchanged, the Host header too, so that signatures stay valid and a
 server that makes links of it leads its clients back here. A delay may be put before each
-request, as a distant store has one.
+request, as a distant store has one. The bytes of bodies are counted too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class CountingProxy:
     """An async context manager; `endpoint_url` is what clients are given, `seen` what they sent.
 
     `target` is the address that they would be given otherwise, a path of its own included.
+    `bytes_up` and `bytes_down` are those of all bodies to the store and from it.
     """
 
     def __init__(self, target: str, protocol: Protocol = "s3", *, delay: float = 0.0) -> None:
@@ -45,6 +46,8 @@ class CountingProxy:
         self.delay = delay
         self.endpoint_url = ""
         self.protocol = protocol
+        self.bytes_up = 0
+        self.bytes_down = 0
         self._target = URL(target)
 
     async def __aenter__(self) -> Self:
@@ -80,6 +83,7 @@ class CountingProxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(Seen(operation_of(request, self.protocol), unquote(request.path)))
+        self.bytes_up += request.content_length or 0
         if self.delay:
             await asyncio.sleep(self.delay)
         # The path goes on as it came, byte for byte: the signature is over just that.
@@ -98,6 +102,7 @@ class CountingProxy:
             await response.prepare(request)
             if request.method != "HEAD":
                 async for chunk in answer.content.iter_chunked(CHUNK_SIZE):
+                    self.bytes_down += len(chunk)
                     await response.write(chunk)
             await response.write_eof()
             return response

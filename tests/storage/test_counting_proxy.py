@@ -110,6 +110,22 @@ async def test_s3_signatures_are_good_behind_it(moto_server: MotoServer, make_s3
         assert proxy.take() == {}
 
 
+async def test_bytes_of_bodies_are_counted_each_way(
+    moto_server: MotoServer, make_s3: MakeS3
+) -> None:
+    async with CountingProxy(moto_server.endpoint_url) as proxy:
+        storage = make_s3(moto_server, endpoint_url=proxy.endpoint_url)
+        try:
+            await storage.put("counted", b"x" * 300_000)
+            assert (proxy.bytes_up, proxy.bytes_down) == (300_000, 0)
+            async with storage.get("counted") as reader:
+                assert len(await reader.read()) == 300_000
+            await storage.head("counted")
+        finally:
+            await storage.aclose()
+        assert (proxy.bytes_up, proxy.bytes_down) == (300_000, 300_000)
+
+
 async def test_azure_signatures_are_good_behind_it(azurite_server: AzuriteServer) -> None:
     name = "a b/é+%#?.bin"
     credential = {
