@@ -12,10 +12,11 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 FEW = 10
-UPLOAD_MIB = 16
+UPLOADS_MIB = (2, 16, 24, 64)
 AGE = 16.0
 """Seconds between gestures: by then the manager's short memory of the last one is gone."""
 
@@ -130,12 +131,13 @@ def gestures(lab: JupyterLab, many: int) -> list[Gesture]:
             before=lambda: lab.list_folder("ten"),
             pause=3.0,
         ),
-        # Uploads in parts are to come.
-        Gesture(
-            f"upload of {UPLOAD_MIB} MiB",
-            lambda: lab.upload("ten/big.bin", UPLOAD_MIB),
-            math.ceil(UPLOAD_MIB / 8) + 2,
-            binding=False,
+        *(
+            Gesture(
+                f"upload of {mib} MiB",
+                partial(lab.upload, f"ten/{mib}.bin", mib),
+                math.ceil(mib / 8) + 2,
+            )
+            for mib in UPLOADS_MIB
         ),
         Gesture("download", lambda: lab.download("ten/1.ipynb"), 1),
     ]

@@ -68,6 +68,13 @@ def _is_past(page: ListPage, path: str) -> bool:
     return any(name.encode() > path.encode() for name in names)
 
 
+async def look_around(storage: BaseStorageService, path: str) -> None:
+    """Let the storage remember all that is beside `path`, if one page of a listing holds it."""
+    async for page in storage.list_pages(as_prefix(parent_of(path))):
+        if len(page.objects) + len(page.prefixes) >= _FULL_PAGE:
+            return
+
+
 async def folder_exists(storage: BaseStorageService, folder: str) -> bool:
     """Whether anything lies in `folder`; the root always exists."""
     if not folder:

@@ -84,7 +84,11 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         return is_hidden_path(api_path(path))
 
     async def file_exists(self, path: str = "") -> bool:
-        """Whether a file is at the path. A name without a dot is first looked up as a folder."""
+        """Whether a file is at the path. A name without a dot is first looked up as a folder.
+
+        Of a path that no client was shown yet, one listing of its folder tells that, and what
+        is asked next (a folder of that name? the folder itself?), of it and of its neighbours.
+        """
         path = api_path(path)
         if not path:
             return False
@@ -97,6 +101,11 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             likely_folder = "." not in name_of(path)
             if likely_folder and await folders.names_in(self.storage, path) is not None:
                 return False
+            if self.known.shown(path) is None:
+                await folders.look_around(self.storage, path)
+                recalled = self.storage.recall(path)
+                if recalled is not None:
+                    return bool(recalled)
             try:
                 await self.storage.head(path)
             except NotFoundError:

@@ -39,6 +39,7 @@ class Upload:
     number: int = 0
     digest: bytes = b""
     first_digest: bytes = b""
+    first_format: Any = None
     touched: float = 0.0
     ending: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -108,7 +109,7 @@ class Uploads:
         part; they, like all others, end the upload.
         """
         data, digest = await asyncio.to_thread(_decode, path, content, format)
-        upload = self._upload_for(path, chunk, digest, condition)
+        upload = self._upload_for(path, chunk, digest, format, condition)
         async with upload.lock:
             if self._running.get(path) is not upload or upload.ending:
                 raise _broken(path)
@@ -194,7 +195,12 @@ class Uploads:
         self._set_alarm()
 
     def _upload_for(
-        self, path: str, chunk: int, digest: bytes, condition: WriteCondition | None
+        self,
+        path: str,
+        chunk: int,
+        digest: bytes,
+        format: Any,  # noqa: A002
+        condition: WriteCondition | None,
     ) -> Upload:
         self._drop_idle()
         upload = self._running.get(path)
@@ -203,22 +209,34 @@ class Uploads:
                 raise HTTPError(
                     409, f"Another upload of {path} is running; wait until it has ended."
                 )
-            if upload is not None and upload.number <= 1:
-                return upload
+            if upload is not None and upload.number <= 1 and upload.first_format == format:
+                return upload  # the same chunk, sent again
             if upload is not None and condition is None:
                 condition = upload.condition  # what was seen before the first try still counts
             self._give_up(path)
-            return self._begin(path, digest, condition)
+            return self._begin(path, digest, format, condition)
         if upload is None:
             raise HTTPError(
                 400, f"Chunk {chunk} of {path} has no upload to belong to; upload the file again."
             )
         return upload
 
-    def _begin(self, path: str, digest: bytes, condition: WriteCondition | None) -> Upload:
+    def _begin(
+        self,
+        path: str,
+        digest: bytes,
+        format: Any,  # noqa: A002
+        condition: WriteCondition | None,
+    ) -> Upload:
         if len(self._running) >= _AT_ONCE:
             raise HTTPError(429, f"{_AT_ONCE} uploads are running already; try again later.")
-        upload = Upload(self.begin(path), condition, first_digest=digest, touched=self._timer())
+        upload = Upload(
+            self.begin(path),
+            condition,
+            first_digest=digest,
+            first_format=format,
+            touched=self._timer(),
+        )
         self._running[path] = upload
         self._finished.pop(path, None)  # no chunk of this one may be appended to an earlier one
         self._set_alarm()

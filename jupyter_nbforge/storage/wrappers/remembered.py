@@ -12,6 +12,9 @@ from ..types import ListPage, ObjectMeta, Version
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_UPDATED_ENTRIES = 1000
+"""What is larger is listed again after a write rather than copied with a change."""
+
 Found: TypeAlias = ObjectMeta | Literal[False]
 """What a look showed: the object's metadata, or False where there was none."""
 
@@ -108,6 +111,25 @@ class Listing:
     @property
     def entries(self) -> int:
         return len(self.objects) + len(self.prefixes)
+
+    def after_write(self, prefix: str, path: str, found: Found) -> Listing | None:
+        """This listing of folder `prefix`, of the same moment, after a write of `path` in it.
+
+        None where that cannot be told from what was written. As in any listing, an entry has
+        neither content type nor hash.
+        """
+        name, slash, _ = path[len(prefix) :].partition("/")
+        if slash:
+            goes_on = found is not False and prefix + name + slash in self.prefixes
+            return self if goes_on else None
+        if not name or self.entries > _UPDATED_ENTRIES:
+            return None
+        objects = {known: meta for known, meta in self.objects.items() if known != path}
+        if found is not False:
+            objects[path] = replace(found, content_type=None, content_hash=None)
+        ordered = sorted(objects.values(), key=lambda meta: meta.path)
+        prefixes = tuple(found for page in self.pages for found in page.prefixes)
+        return replace(self, pages=(ListPage(tuple(ordered), prefixes),), objects=objects)
 
 
 @dataclass(slots=True)

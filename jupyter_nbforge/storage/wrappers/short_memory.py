@@ -316,7 +316,7 @@ class ShortMemoryStorage(WrapperStorage):
         for watch in self._watches:
             watch.note_write(path)
         for key in [key for key in self._listings if path.startswith(key[0])]:
-            self._listings.drop(key)
+            self._note_in_listing(key, path, fact)
         exists = fact is not None and fact.found is not False
         folder = parent_of(path + "x") if path.endswith("/") else parent_of(path)
         while folder:
@@ -332,6 +332,19 @@ class ShortMemoryStorage(WrapperStorage):
             self._facts.drop(path)
         else:
             self._facts.put(path, fact)
+
+    def _note_in_listing(self, key: tuple[str, str | None], path: str, fact: Fact | None) -> None:
+        """Bring a listing up to date after our own write, or drop it."""
+        prefix, delimiter = key
+        listing = self._listings.get(key)
+        changed = None
+        is_folder = delimiter == "/" and (not prefix or prefix.endswith("/"))
+        if listing is not None and fact is not None and is_folder:
+            changed = listing.after_write(prefix, path, fact.found)
+        if changed is None:
+            self._listings.drop(key)
+        else:
+            self._listings.put(key, changed)
 
 
 class _RememberedUpload(WrapperUpload):
