@@ -26,7 +26,11 @@ class PerLoop(Generic[T]):
         self._guard = threading.Lock()
 
     async def get(self) -> T:
-        """The running loop's resource, opened if it is not; errors are those of opening."""
+        """The running loop's resource, opened if it is not; errors are those of opening.
+
+        Who asks at the same time gets it in different turns of the loop: an SDK takes some
+        milliseconds to prepare a request, and 32 in one turn would hold up everything else.
+        """
         loop = asyncio.get_running_loop()
         with self._guard:
             for known in [known for known in self._held if known.is_closed()]:
@@ -68,9 +72,12 @@ class _Held(Generic[T]):
     def __init__(self, open_resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._open = open_resource
         self._lock = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._opened: tuple[T, AsyncGenerator[T, None]] | None = None
 
     async def get(self) -> T:
+        async with self._turn:
+            await asyncio.sleep(0)
         if self._opened is None:
             async with self._lock:
                 if self._opened is None:

@@ -55,6 +55,29 @@ async def test_concurrent_first_users_share_one() -> None:
     assert opened.closed == opened.opened
 
 
+async def test_users_who_come_at_once_go_on_in_turns_of_the_loop_of_their_own() -> None:
+    held = PerLoop(Opened())
+    await held.get()
+    turns = 0
+    seen: list[int] = []
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def use() -> None:
+        await held.get()
+        seen.append(turns)
+
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*(use() for _ in range(10)))
+    counting.cancel()
+    assert len(set(seen)) == 10
+    await held.aclose()
+
+
 async def test_it_is_closed_once_and_opened_anew() -> None:
     opened = Opened()
     held = PerLoop(opened)
