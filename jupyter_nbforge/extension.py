@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from jupyter_server.extension.application import ExtensionApp
 from tornado import httputil, web
 
@@ -14,6 +16,10 @@ from .storage.errors import (
     StorageError,
     UnauthenticatedError,
 )
+
+_FIRST_SWEEP = 60.0
+_SWEEP_EVERY = 6 * 3600.0
+"""Seconds from the start of the server, and from then on, to the search for stale uploads."""
 
 _FATAL = (ConfigurationError, PermissionDeniedError, UnauthenticatedError)
 
@@ -36,8 +42,17 @@ class RetryAfter(web.OutputTransform):
         return status_code, headers, chunk
 
 
+async def _sweep(manager: NBForgeContentsManager) -> None:
+    await asyncio.sleep(_FIRST_SWEEP)
+    while True:
+        await manager.abort_stale_uploads()
+        await asyncio.sleep(_SWEEP_EVERY)
+
+
 class NBForgeExtension(ExtensionApp):
     """Does nothing unless the server's contents manager is ours."""
+
+    _sweeping: asyncio.Future[None] | None = None
 
     name = "jupyter_nbforge"
     app_name = "jupyter_nbforge"
@@ -55,6 +70,10 @@ class NBForgeExtension(ExtensionApp):
         self.handlers.extend(ROUTES)
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
+        self.serverapp.io_loop.add_callback(self._begin_sweeps, manager)
+
+    def _begin_sweeps(self, manager: NBForgeContentsManager) -> None:
+        self._sweeping = asyncio.ensure_future(_sweep(manager))
 
     async def _check_storage(self) -> None:
         """List the storage once; what cannot mend itself ends the server with one sentence."""
@@ -76,6 +95,8 @@ class NBForgeExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Close what the contents manager has open."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         manager = self._manager
         if manager is not None:
             await manager.aclose()

@@ -11,7 +11,7 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets import Bool, Enum, Float, Instance, Int, TraitError, Unicode, default
 
 from ..storage.base import BaseStorageService
-from ..storage.errors import ConfigurationError
+from ..storage.errors import ConfigurationError, StorageError
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.options import check_config_names
 from ..storage.types import Version
@@ -62,6 +62,14 @@ class ConfiguredContentsManager(AsyncContentsManager):
         config=True,
         help="An upload of which no chunk has come for so long is given up.",
     )
+    stale_upload_hours = Float(
+        24.0,
+        min=0.0,
+        config=True,
+        help="""Uploads that a killed server has left in the store are ended when nobody has gone
+        on with them for so many hours; looked for soon after the start and then every six
+        hours. 0: never.""",
+    )
     upload_part_size_mb = Int(
         16,
         min=1,
@@ -91,6 +99,15 @@ class ConfiguredContentsManager(AsyncContentsManager):
         config=True,
         help="""Whether links for writing are given too. Whoever has one can replace the file,
         whatever is there, until it expires.""",
+    )
+    redirect_downloads_above_mb = Int(
+        0,
+        min=0,
+        config=True,
+        help="""MiB. A larger file is not downloaded through this server: the browser is sent to
+        a link to it, straight to the store, which lives ten minutes, or less where
+        max_link_lifetime says so. Files that a browser shows, ranges, and stores without
+        links are served from here as ever. 0: never.""",
     )
     check_at_start = Bool(
         True,
@@ -157,6 +174,18 @@ class ConfiguredContentsManager(AsyncContentsManager):
 
     def info_string(self) -> str:
         return f"Serving notebooks from {self.storage.url}"
+
+    async def abort_stale_uploads(self) -> None:
+        """End what killed servers have left of uploads in the store; never a reason to fail."""
+        if not self.stale_upload_hours:
+            return
+        try:
+            count = await self.storage.abort_stale_uploads("", self.stale_upload_hours * 3600)
+        except StorageError as error:
+            self.log.warning("Stale uploads could not be looked for: %s", error.message)
+        else:
+            if count:
+                self.log.info("Ended %d uploads that a server had left unfinished", count)
 
     async def aclose(self) -> None:
         """Free all that is open; the server itself never closes a contents manager."""

@@ -7,14 +7,15 @@ collected, however large the file; and all uploads together hold `Memory.limit`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import io
 import logging
 import tempfile
+from datetime import datetime, timezone
 from typing import Any
 
 from ..storage.base import BaseStorageService, MultipartUpload
 from ..storage.errors import StorageError, TooLargeError
-from ..storage.metadata import stamp
+from ..storage.metadata import MTIME, format_mtime, stamp
 from ..storage.types import Capabilities, ObjectMeta, WriteCondition
 
 
@@ -41,7 +42,8 @@ class _Collected:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._pieces: list[bytes] = []
+        # Its `getvalue` copies nothing: the bytes are never held twice.
+        self._buffer = io.BytesIO()
         self._taken = 0
         self._file: Any = None
         self.size = 0
@@ -49,7 +51,7 @@ class _Collected:
     async def add(self, data: bytes) -> None:
         """`OSError` if the disk is full."""
         if self._file is None and self._memory.take(len(data)):
-            self._pieces.append(data)
+            self._buffer.write(data)
             self._taken += len(data)
         else:
             await asyncio.to_thread(self._write, data)
@@ -67,16 +69,20 @@ class _Collected:
     def _read(self) -> bytes:
         if self._file is not None:
             self._file.seek(0)
-            self._pieces.append(self._file.read())
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._buffer.write(self._file.read())
+        return self._buffer.getvalue()
 
     def close(self) -> None:
         """Free what it takes; idempotent."""
         self._memory.give(self._taken)
         self._taken = 0
-        self._pieces = []
+        self._buffer = io.BytesIO()
         if self._file is not None:
             self._file.close()
+
+
+class UploadEndedError(Exception):
+    """The upload was given up while a part of it was being taken."""
 
 
 def part_size_of(number: int, base: int, capabilities: Capabilities) -> int:
@@ -123,13 +129,14 @@ class Outgoing:
         self._in_flight: _Collected | None = None
         self._sending: asyncio.Task[None] | None = None
         self._sent = 0
+        self._given_up = False
         self.size = 0
 
     async def add(self, data: bytes) -> None:
         """Take the next bytes; waits while two parts are held.
 
-        Errors: `TooLargeError`, `OSError` (no room on the server's disk), and whatever a part
-        that was sent before has met.
+        Errors: `TooLargeError`, `OSError` (no room on the server's disk), whatever a part
+        that was sent before has met, and `UploadEndedError`.
         """
         start = 0
         while start < len(data):
@@ -139,6 +146,7 @@ class Outgoing:
                 continue
             piece = data[start : start + room]
             await self._collected.add(piece)
+            self._check_open()
             start += len(piece)
             self.size += len(piece)
 
@@ -157,37 +165,45 @@ class Outgoing:
             path=self._path,
         )
 
-    async def _send(self) -> None:
+    def _check_open(self) -> None:
+        if self._given_up:
+            self._collected.close()
+            raise UploadEndedError
+
+    async def _send(self, *, more: bool = True) -> None:
         await self._wait()
         if self._sent == self._capabilities.max_parts:
             raise self._too_large(self.size)
         self._sent += 1
         self._in_flight, self._collected = self._collected, _Collected(self._memory)
-        self._sending = asyncio.create_task(self._send_part(self._sent, self._in_flight))
-        if self._capabilities.holds_part:
-            await self._wait()
+        self._sending = asyncio.create_task(self._send_part(self._sent, self._in_flight, more=more))
 
     async def _wait(self) -> None:
         """Until the part before has arrived; its error is raised here."""
         if self._sending is not None:
             # Who waits may be cancelled; the part then goes on until it is aborted.
             await asyncio.wait({self._sending})
+            self._check_open()
             self._sending.result()
 
-    async def _send_part(self, number: int, collected: _Collected) -> None:
+    async def _send_part(self, number: int, collected: _Collected, *, more: bool) -> None:
         try:
             async with self._memory.sending:
                 data = await collected.read()
                 upload = await self._begun()
-                await upload.upload_part(number, data)
+                await upload.upload_part(number, data, more=more)
         finally:
             collected.close()
 
     async def _begun(self) -> MultipartUpload:
         """The upload, begun with the first part. To cancel that would leave one without a name."""
         if self._upload is None:
+            # With its time, by which an upload whose answer was lost is recognised.
+            moment = format_mtime(datetime.now(timezone.utc))
             self._upload = asyncio.ensure_future(
-                self._storage.create_multipart_upload(self._path, content_type=self._content_type)
+                self._storage.create_multipart_upload(
+                    self._path, content_type=self._content_type, metadata={MTIME: moment}
+                )
             )
         return await asyncio.shield(self._upload)
 
@@ -208,16 +224,18 @@ class Outgoing:
         )
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
-        await self._send()
+        await self._send(more=False)
         await self._wait()
         return await (await self._begun()).complete(condition=condition)
 
     async def abort(self) -> None:
         """Free everything, in the store too; idempotent. What fails there is in the log."""
+        self._given_up = True
         if self._sending is not None:
             self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StorageError, OSError):
-                await self._sending
+            await asyncio.wait({self._sending})
+            if not self._sending.cancelled():
+                self._sending.exception()  # it was told to whoever sent the next chunk, if any
         for collected in (self._in_flight, self._collected):
             if collected is not None:
                 collected.close()

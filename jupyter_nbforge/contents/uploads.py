@@ -18,7 +18,7 @@ from tornado.web import HTTPError
 
 from ..storage.types import ObjectMeta, Version, WriteCondition
 from .notebooks import decode_content
-from .outgoing import Outgoing
+from .outgoing import Outgoing, UploadEndedError
 
 LAST_CHUNK = -1
 _AT_ONCE = 256
@@ -116,15 +116,17 @@ class Uploads:
             try:
                 if not self._is_repeated(path, upload, chunk, digest):
                     await upload.outgoing.add(data)
+            except UploadEndedError:
+                raise _broken(path) from None
             except OSError as error:
-                await self.discard(path)
+                self._give_up(path)
                 reason = error.strerror or "an error"
                 raise HTTPError(
                     507, f"The server cannot keep the upload of {path}: {reason}."
                 ) from error
             except BaseException:
                 # The last chunk has no number: it would not show that this one is missing.
-                await self.discard(path)
+                self._give_up(path)
                 raise
             upload.number, upload.digest = chunk, digest
             upload.touched = self._timer()
@@ -143,26 +145,19 @@ class Uploads:
             meta = await upload.outgoing.finish(upload.condition)
         except BaseException:
             # Whatever ended it, a cancelled request too: what is kept for it must not stay.
-            await self.discard(path)
+            self._give_up(path)
             raise
         self._running.pop(path, None)
         self._finished[path] = Finished(meta.version, upload.digest)
         return meta
 
-    async def discard(self, path: str) -> None:
-        """Forget an upload and free what it takes, here and in the store."""
-        task = self._give_up(path)
-        if task is not None:
-            await asyncio.shield(task)
-
-    def _give_up(self, path: str) -> asyncio.Task[None] | None:
+    def _give_up(self, path: str) -> None:
+        """Forget an upload, and free what it takes here and in the store; nobody waits for it."""
         upload = self._running.pop(path, None)
-        if upload is None:
-            return None
-        task = asyncio.create_task(upload.outgoing.abort())
-        self._aborting.add(task)
-        task.add_done_callback(self._aborting.discard)
-        return task
+        if upload is not None:
+            task = asyncio.create_task(upload.outgoing.abort())
+            self._aborting.add(task)
+            task.add_done_callback(self._aborting.discard)
 
     async def aclose(self) -> None:
         """Give up everything; what the store does not take back in ten seconds stays there."""
@@ -174,12 +169,13 @@ class Uploads:
             _, late = await asyncio.wait(self._aborting, timeout=_SECONDS_TO_ABORT)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _drop_idle(self) -> None:
         limit = self._timer() - self._idle
         running = list(self._running.items())
         for path, upload in running:
-            if upload.touched < limit and not upload.ending:
+            if upload.touched < limit and not (upload.ending or upload.lock.locked()):
                 self._give_up(path)
 
     def _set_alarm(self) -> None:

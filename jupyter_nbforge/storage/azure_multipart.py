@@ -59,7 +59,8 @@ class AzureUpload(MultipartUpload):
     def _block_id(self, number: int) -> str:
         return f"{self._id}-{number:05}"
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        del more
         self._check_open()
         md5 = await content_md5(data)
         client = await self._connection.client()

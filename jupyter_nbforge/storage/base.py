@@ -82,10 +82,12 @@ class MultipartUpload(abc.ABC):
         self._ended = False
 
     @abc.abstractmethod
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         """Send part `number` (from 1; may be sent again, in any order, several at once).
 
         Sent again with other bytes: `NotSupportedError` without `replaceable_parts`.
+        `more` promises that another part follows: a store that has to be told which one is
+        the last keeps in memory each part that may be it.
         """
 
     @abc.abstractmethod
@@ -230,6 +232,15 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
         raise NotSupportedError(
             f"{type(self).__name__} takes no uploads in parts; write the object at once.", path=path
         )
+
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        """End uploads in parts below `prefix` that nobody has fed for `older_than` seconds.
+
+        They are what a process that was killed has left behind: invisible, and billed.
+        Returns how many there were; 0 also where the store drops them by itself.
+        """
+        del prefix, older_than
+        return 0
 
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None

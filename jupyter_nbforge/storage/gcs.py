@@ -23,7 +23,7 @@ from .gcs_client import Answer, GCSConnection
 from .gcs_errors import About, RefusedError
 from .gcs_links import signed_url
 from .gcs_listing import list_pages
-from .gcs_multipart import MIN_PART_SIZE, GCSUpload
+from .gcs_multipart import MIN_PART_SIZE, GCSUpload, delete_stale
 from .gcs_options import GCSOptions
 from .gcs_values import (
     RESOURCE_FIELDS,
@@ -98,7 +98,6 @@ class GCSStorage(GCSOptions):
             presigned_urls=not self.is_anonymous,
             atomic_move=self.atomic_move and not self._cannot_move,
             replaceable_parts=False,
-            holds_part=True,
             min_part_size=MIN_PART_SIZE,
             max_parts=MAX_OBJECT_SIZE // MIN_PART_SIZE,
             max_put_size=MAX_OBJECT_SIZE,
@@ -363,6 +362,9 @@ class GCSStorage(GCSOptions):
         check_path(path)
         properties = {**properties_of(content_type, metadata), **self.write_properties()}
         return await GCSUpload.begin(self, self._connection, path, properties, self.write_options())
+
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        return await delete_stale(self, self._connection, prefix, older_than)
 
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]

@@ -19,8 +19,9 @@ async def list_pages(
     delimiter: str | None,
     start_after: str | None,
     page_size: int | None,
+    glob: str | None = None,
 ) -> AsyncIterator[ListPage]:
-    """As `BaseStorageService.list_pages`.
+    """As `BaseStorageService.list_pages`; with `glob` only what matches it, where that is known.
 
     Where a listing starts inside a folder that is to be folded, stores may differ: so the
     folder is asked for by itself, and then skipped.
@@ -32,6 +33,8 @@ async def list_pages(
     }
     if delimiter is not None:
         request["delimiter"] = delimiter
+    if glob is not None:
+        request["matchGlob"] = glob
     if start_after:
         request["startOffset"] = start_after
     folder = _folded_at(prefix, delimiter, start_after)

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -20,10 +21,11 @@ from .errors import (
     UnavailableError,
 )
 from .gcs_client import GCSConnection
+from .gcs_listing import list_pages
 from .gcs_resumable import UNIT, ResumableUpload
 from .gcs_values import object_meta
-from .paths import parent_of
-from .types import ObjectMeta, WriteCondition
+from .paths import name_of, parent_of
+from .types import ObjectMeta, Version, WriteCondition
 
 MIN_PART_SIZE = UNIT
 
@@ -76,7 +78,7 @@ class GCSUpload(MultipartUpload):
         session = await ResumableUpload.begin(connection, path, temporary, properties, options)
         return cls(storage, connection, path, temporary, session)
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         self._check_open()
         digest = await self._connection.run(partial(_digest, data))
         async with self._lock:
@@ -91,7 +93,7 @@ class GCSUpload(MultipartUpload):
             while self._next in self._early:
                 self._session.stream.append(self._early.pop(self._next))
                 self._next += 1
-            await self._session.send()
+            await self._session.send(more=more)
 
     async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
         async with self._lock:
@@ -156,3 +158,20 @@ class GCSUpload(MultipartUpload):
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+async def delete_stale(
+    storage: BaseStorageService, connection: GCSConnection, prefix: str, older_than: float
+) -> int:
+    """Delete hidden objects that never got to their place; a session ends by itself in a week.
+
+    https://cloud.google.com/storage/docs/resumable-uploads#session-uris
+    """
+    limit = datetime.now(timezone.utc) - timedelta(seconds=older_than)
+    stale: dict[str, Version] = {}
+    async for page in list_pages(connection, prefix, None, None, None, glob=f"**{_TEMPORARY}*"):
+        for meta in page.objects:
+            if name_of(meta.path).startswith(_TEMPORARY) and meta.last_modified <= limit:
+                stale[meta.path] = meta.version
+    await storage.delete_many(stale, versions=stale)
+    return len(stale)

@@ -118,9 +118,9 @@ class ResumableUpload:
             )
         return cls(connection, path, address)
 
-    async def send(self) -> None:
-        """Send all but what was added last; the store takes whole units only."""
-        stop = self.stream.last // UNIT * UNIT
+    async def send(self, *, more: bool = False) -> None:
+        """Send all but what was added last, or with `more` that too, in whole units."""
+        stop = (self.stream.length if more else self.stream.last) // UNIT * UNIT
         if self._uncertain:
             await self._ask()
         while self.made is None and self.stream.confirmed < stop:

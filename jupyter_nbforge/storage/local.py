@@ -306,7 +306,8 @@ class _LocalUpload(MultipartUpload):
         if self._ended:
             raise NotFoundError(f"The upload of {self.path!r} has ended.", path=self.path)
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        del more
         self._check_open()
         # A part that is sent again gets a new file: two at once do not mix their bytes.
         part = os.path.join(self._folder, f"{number}-{next(self._names)}")

@@ -214,7 +214,8 @@ class _MemoryUpload(MultipartUpload):
         self._metadata = metadata
         self._parts: dict[int, bytes] = {}
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        del more
         if self._ended:
             raise NotFoundError(f"The upload of {self.path!r} has ended.", path=self.path)
         self._parts[number] = bytes(data)

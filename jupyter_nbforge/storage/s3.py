@@ -27,6 +27,7 @@ from .s3_client import S3Connection
 from .s3_listing import list_pages
 from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
 from .s3_options import S3Options
+from .s3_stale import abort_stale
 from .s3_values import (
     fits_xml,
     headers_of,
@@ -371,6 +372,9 @@ class S3Storage(S3Options):
         return await S3Upload.begin(
             self._connection, path, headers, self.write_options(), conditions
         )
+
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        return await abort_stale(self._connection, prefix, older_than)
 
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]

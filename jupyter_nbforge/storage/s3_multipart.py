@@ -81,7 +81,8 @@ class S3Upload(MultipartUpload):
             )
         return cls(connection, path, answer["UploadId"], headers, conditions)
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        del more
         self._check_open()
         client = await self._connection.client()
         body = await payload(client, data)

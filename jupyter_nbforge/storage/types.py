@@ -137,8 +137,6 @@ class Capabilities:
     """Whether a part of a multipart upload that was sent can be sent again with other bytes.
 
     Where not (parts are a stream), that is a `NotSupportedError`; the same bytes are fine."""
-    holds_part: bool = False
-    """Whether a multipart upload keeps each part in memory until the next one comes."""
     user_metadata: bool = True
     """Metadata and content type given to `put` are kept, so `mtime` and `sha256` survive.
 

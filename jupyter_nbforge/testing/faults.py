@@ -220,6 +220,13 @@ class CalledStorage(WrapperStorage):
         )
         return _CalledUpload(self, upload)
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        return await self.call(
+            "abort_stale_uploads",
+            prefix,
+            lambda: self.inner.abort_stale_uploads(prefix, older_than),
+        )
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
@@ -235,9 +242,9 @@ class _CalledUpload(WrapperUpload):
         super().__init__(inner)
         self._storage = storage
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         await self._storage.call(
-            "upload_part", self.path, lambda: self.inner.upload_part(number, data)
+            "upload_part", self.path, lambda: self.inner.upload_part(number, data, more=more)
         )
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,8 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tornado.web import HTTPError
 
-from jupyter_nbforge.contents.outgoing import Memory, Outgoing, part_size_of
+from jupyter_nbforge.contents import uploads as uploads_module
+from jupyter_nbforge.contents.outgoing import Memory, Outgoing, _Collected, part_size_of
 from jupyter_nbforge.contents.uploads import Uploads
 from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.errors import (
@@ -25,6 +29,7 @@ from jupyter_nbforge.storage.errors import (
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.types import Capabilities, IfAbsent, IfMatch
 from jupyter_nbforge.storage.wrappers import WrapperStorage
+from jupyter_nbforge.storage.wrappers.upload import WrapperUpload
 from jupyter_nbforge.testing.faults import CountingStorage, Fault, FaultyStorage
 
 from .gestures import contents_of
@@ -56,9 +61,7 @@ def outgoing(storage: BaseStorageService, memory: Memory | None = None) -> Outgo
 
 
 @asynccontextmanager
-async def blocked(
-    *, holds_part: bool = False
-) -> AsyncIterator[tuple[Any, asyncio.Event, asyncio.Event]]:
+async def blocked() -> AsyncIterator[tuple[Any, asyncio.Event, asyncio.Event]]:
     """A store to which no part gets before the first event; the second: one is on its way."""
     free, sent = asyncio.Event(), asyncio.Event()
 
@@ -67,7 +70,7 @@ async def blocked(
         await free.wait()
 
     faulty = FaultyStorage(MemoryStorage(), Fault("upload_part", hook=wait, times=None))
-    yield Limited(faulty, holds_part=holds_part), free, sent
+    yield faulty, free, sent
     free.set()
 
 
@@ -81,18 +84,16 @@ async def test_a_part_is_sent_while_the_next_one_is_collected() -> None:
         assert (await upload.finish(None)).size == 2 * PART
 
 
-@pytest.mark.parametrize("holds_part", [False, True])
-async def test_no_byte_is_taken_beyond_two_parts_of_memory(holds_part: bool) -> None:
-    async with blocked(holds_part=holds_part) as (storage, free, _):
+async def test_no_byte_is_taken_beyond_two_parts_of_memory() -> None:
+    async with blocked() as (storage, free, _):
         upload = outgoing(storage)
-        full = 0 if holds_part else PART
-        await upload.add(bytes(PART + full))
+        await upload.add(bytes(2 * PART))
         more = asyncio.create_task(upload.add(b"x"))
         await asyncio.wait({more}, timeout=0.05)
         assert not more.done()
         free.set()
         await more
-        assert (await upload.finish(None)).size == PART + full + 1
+        assert (await upload.finish(None)).size == 2 * PART + 1
 
 
 @pytest.mark.parametrize("size", [0, 1, PART - 1, PART])
@@ -304,3 +305,124 @@ async def test_an_upload_that_is_being_begun_when_it_is_given_up_is_ended_in_the
     free.set()
     await aborting
     assert counting.counts["create_multipart_upload"] == counting.counts["abort"] == 1
+
+
+async def test_a_chunk_that_waits_while_its_upload_is_begun_again_is_refused() -> None:
+    async with blocked() as (storage, free, _):
+        uploads = Uploads(100, lambda path: outgoing(storage))
+        await uploads.add("a", 1, "x" * (PART + 1), "text", None)
+        await uploads.add("a", 2, "y" * (PART - 1), "text", None)
+        waiting = asyncio.create_task(uploads.add("a", 3, "z", "text", None))
+        await asyncio.wait({waiting}, timeout=0.05)
+        await uploads.add("a", 1, "x" * (PART + 1), "text", None)
+        with pytest.raises(HTTPError) as refused:
+            await waiting
+        assert refused.value.status_code == 409
+        free.set()
+        await uploads.aclose()
+
+
+async def test_an_upload_is_not_idle_while_a_chunk_of_it_waits() -> None:
+    now = [0.0]
+    async with blocked() as (storage, free, _):
+        uploads = Uploads(10, lambda path: outgoing(storage), timer=lambda: now[0])
+        await uploads.add("a", 1, "x" * 2 * PART, "text", None)
+        waiting = asyncio.create_task(uploads.add("a", 2, "z", "text", None))
+        await asyncio.wait({waiting}, timeout=0.05)
+        now[0] = 11.0
+        assert uploads.is_running("a")
+        free.set()
+        assert await waiting == 2 * PART + 1
+        await uploads.aclose()
+
+
+async def test_what_is_given_up_while_a_chunk_is_written_to_disk_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began, go_on = asyncio.Event(), threading.Event()
+    loop, write = asyncio.get_running_loop(), _Collected._write
+
+    def slow(collected: _Collected, data: bytes) -> None:
+        loop.call_soon_threadsafe(began.set)
+        go_on.wait()
+        write(collected, data)
+
+    monkeypatch.setattr(_Collected, "_write", slow)
+    counting = CountingStorage(MemoryStorage())
+    uploads = Uploads(100, lambda path: outgoing(counting, Memory(2, PART)))
+    chunk = asyncio.create_task(uploads.add("a", 1, "x" * (5 * PART), "text", None))
+    await began.wait()
+    await uploads.aclose()
+    go_on.set()
+    with pytest.raises(HTTPError):
+        await chunk
+    assert dict(counting.counts) == {}
+
+
+async def test_closing_leaves_no_task_however_long_the_store_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads_module, "_SECONDS_TO_ABORT", 0.05)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    faulty = FaultyStorage(MemoryStorage(), Fault("abort", hook=hang, times=None))
+    before = asyncio.all_tasks()
+    uploads = Uploads(100, lambda path: outgoing(faulty))
+    await uploads.add("a", 1, "x" * (3 * PART), "text", None)
+    await uploads.aclose()
+    assert asyncio.all_tasks() == before
+
+
+class Sink(WrapperStorage):
+    """Takes parts slowly and keeps none."""
+
+    async def create_multipart_upload(self, path: str, **options: Any) -> Any:
+        return _SinkUpload(await self.inner.create_multipart_upload(path, **options))
+
+
+class _SinkUpload(WrapperUpload):
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+async def test_memory_holds_little_more_than_two_parts_of_a_large_upload() -> None:
+    part = 2**20
+    upload = Outgoing(
+        Sink(MemoryStorage()),
+        "a",
+        content_type="text/plain",
+        part_size=part,
+        memory=Memory(64 * part, part),
+        log=logging.getLogger("test"),
+    )
+    tracemalloc.start()
+    try:
+        for _ in range(40 * 16):
+            await upload.add(bytes(part // 16))
+            await asyncio.sleep(0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    await upload.abort()
+    assert peak < 2.6 * part
+
+
+async def test_a_store_is_told_of_each_part_whether_another_follows() -> None:
+    told: list[bool] = []
+
+    class Told(WrapperStorage):
+        async def create_multipart_upload(self, path: str, **options: Any) -> Any:
+            return _ToldUpload(await self.inner.create_multipart_upload(path, **options))
+
+    class _ToldUpload(WrapperUpload):
+        async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+            told.append(more)
+            await super().upload_part(number, data, more=more)
+
+    upload = outgoing(Told(MemoryStorage()))
+    await upload.add(bytes(3 * PART))
+    await upload.finish(None)
+    assert told == [True, True, False]

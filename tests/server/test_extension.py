@@ -9,6 +9,7 @@ import pytest
 from jupyter_server.serverapp import ServerApp
 
 from jupyter_nbforge import NBForgeContentsManager
+from jupyter_nbforge import extension as extension_module
 from jupyter_nbforge.extension import NBForgeExtension
 from jupyter_nbforge.storage.errors import (
     ConfigurationError,
@@ -147,3 +148,45 @@ def test_a_preferred_dir_is_looked_up_in_the_storage(
     }
     app = jp_configurable_serverapp(config=config)
     assert app.contents_manager.preferred_dir == "here"
+
+
+async def test_stale_uploads_are_looked_for_by_a_running_server(
+    extension: NBForgeExtension,
+    manager: NBForgeContentsManager,
+    faults: FaultyStorage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = asyncio.Event()
+
+    async def look() -> None:
+        looked.set()
+
+    faults.faults.append(Fault("abort_stale_uploads", hook=look, times=None))
+    monkeypatch.setattr(extension_module, "_FIRST_SWEEP", 0.0)
+    extension._begin_sweeps(manager)
+    await asyncio.wait_for(looked.wait(), 10)
+    sweeping = extension._sweeping
+    assert sweeping is not None
+    await extension.stop_extension()
+    with pytest.raises(asyncio.CancelledError):
+        await sweeping
+
+
+async def test_a_store_that_does_not_show_its_uploads_fails_nothing(
+    manager: NBForgeContentsManager, faults: FaultyStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager.log.propagate = True
+    faults.faults.append(
+        Fault("abort_stale_uploads", error=lambda: PermissionDeniedError("Not allowed."))
+    )
+    await manager.abort_stale_uploads()
+    assert "Not allowed." in caplog.text
+
+
+async def test_stale_uploads_are_not_looked_for_where_that_is_off(
+    manager: NBForgeContentsManager, faults: FaultyStorage
+) -> None:
+    manager.stale_upload_hours = 0.0
+    faults.faults.append(Fault("abort_stale_uploads", error=lambda: PermissionDeniedError("x")))
+    await manager.abort_stale_uploads()
+    assert faults.faults[0].befallen == 0

@@ -114,6 +114,9 @@ class WrapperStorage(BaseStorageService):
             path, content_type=content_type, metadata=metadata
         )
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        return await self.inner.abort_stale_uploads(prefix, older_than)
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:

@@ -154,6 +154,10 @@ class LimitStorage(WrapperStorage):
             )
         return _LimitedUpload(self, upload)
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        async with self.place():
+            return await self.inner.abort_stale_uploads(prefix, older_than)
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
@@ -190,9 +194,9 @@ class _LimitedUpload(WrapperUpload):
         super().__init__(inner)
         self._storage = storage
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         async with self._storage.place():
-            await self.inner.upload_part(number, data)
+            await self.inner.upload_part(number, data, more=more)
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
         async with self._storage.place():

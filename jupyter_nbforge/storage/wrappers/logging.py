@@ -165,6 +165,10 @@ class LoggingStorage(WrapperStorage):
             )
         return _LoggedUpload(self, upload)
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        with self.operation("abort_stale_uploads", prefix):
+            return await self.inner.abort_stale_uploads(prefix, older_than)
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
@@ -245,9 +249,9 @@ class _LoggedUpload(WrapperUpload):
         super().__init__(inner)
         self._storage = storage
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         with self._storage.operation("upload_part", self.path, len(data), f"number {number}"):
-            await self.inner.upload_part(number, data)
+            await self.inner.upload_part(number, data, more=more)
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
         with self._storage.operation("complete", self.path) as noted:

@@ -210,6 +210,12 @@ class PrefixStorage(WrapperStorage):
             )
         return _PrefixUpload(self, upload, path)
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        if not _may_begin_a_path(prefix):
+            return 0
+        with self._named_as_given(prefix):
+            return await self.inner.abort_stale_uploads(self._root + prefix, older_than)
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
@@ -302,9 +308,9 @@ class _PrefixUpload(WrapperUpload):
         super().__init__(inner, path)
         self._storage = storage
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         with self._storage._named_as_given(self.path):
-            await self.inner.upload_part(number, data)
+            await self.inner.upload_part(number, data, more=more)
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
         with self._storage._named_as_given(self.path):

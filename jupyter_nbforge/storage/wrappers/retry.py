@@ -259,6 +259,11 @@ class RetryStorage(WrapperStorage):
         )
         return _RetriedUpload(self, upload, self._sent(metadata))
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        return await self._in_store_attempts("abort_stale_uploads", prefix).run(
+            lambda: self.inner.abort_stale_uploads(prefix, older_than)
+        )
+
     async def get_presigned_url(
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
@@ -308,9 +313,9 @@ class _RetriedUpload(WrapperUpload):
         self._storage = storage
         self._sent = sent
 
-    async def upload_part(self, number: int, data: bytes) -> None:
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
         attempts = self._storage._attempts("upload_part", self.path, extra=len(data) / _MIB)
-        await attempts.run(lambda: self.inner.upload_part(number, data))
+        await attempts.run(lambda: self.inner.upload_part(number, data, more=more))
         await self._sent.add(number, data)
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:

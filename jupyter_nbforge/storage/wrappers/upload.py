@@ -13,8 +13,8 @@ class WrapperUpload(MultipartUpload):
         super().__init__(inner.path if path is None else path)
         self.inner = inner
 
-    async def upload_part(self, number: int, data: bytes) -> None:
-        await self.inner.upload_part(number, data)
+    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
+        await self.inner.upload_part(number, data, more=more)
 
     async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
         meta = await self._complete(condition)
