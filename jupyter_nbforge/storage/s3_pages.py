@@ -7,7 +7,7 @@ loop; this one takes some milliseconds, of a thread. What is no listing is left 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 from xml.etree import ElementTree
@@ -24,7 +24,10 @@ _PIECE = 2**16
 async def read_page(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """A handler of botocore's event ``before-parse.s3.ListObjectsV2``."""
+    """A handler of botocore's event ``before-parse.s3.ListObjectsV2``.
+
+    A listing that cannot be read has no `PAGE`, and is not given to botocore either.
+    """
     if response_dict["status_code"] != 200:
         return
     found = await asyncio.to_thread(parse_page, response_dict["body"])
@@ -34,10 +37,15 @@ async def read_page(
 
 
 def parse_page(body: bytes) -> dict[str, Any] | None:
-    """The page, ``IsTruncated`` and ``NextContinuationToken``; None if this is no listing."""
-    from botocore.compat import unquote_str
+    """The page, ``IsTruncated`` and ``NextContinuationToken``; None if this is no listing.
 
-    parser = ElementTree.XMLParser()  # noqa: S314  the store is trusted with more than this
+    Nothing of all that where an entry is none, or where there is a document type: no store
+    sends one, and what it declares would be put in for names.
+    """
+    # A NUL is in no XML but that of UTF-16, in which a document type would not be seen.
+    if b"<!DOCTYPE" in body or b"\0" in body:
+        return {}
+    parser = ElementTree.XMLParser()  # noqa: S314  it has no document type
     try:
         for start in range(0, len(body), _PIECE):
             # In pieces, between which other threads get their turn.
@@ -45,49 +53,46 @@ def parse_page(body: bytes) -> dict[str, Any] | None:
         root = parser.close()
     except ElementTree.ParseError:
         return None
-    if _name(root) != "ListBucketResult":
+    namespace, _, name = root.tag.rpartition("}")
+    if name != "ListBucketResult":
         return None
-    fields = _fields(root)
-    encoded = fields.get("EncodingType") == "url"
+    try:
+        return _parsed(root, f"{namespace}}}" if namespace else "")
+    except (RuntimeError, TypeError, ValueError):  # the first is botocore's, of times
+        return {}
+
+
+def _parsed(root: ElementTree.Element, namespace: str) -> dict[str, Any]:
+    from botocore.compat import unquote_str
+
+    encoded = root.findtext(f"{namespace}EncodingType") == "url"
+    plain: Callable[[str], str] = unquote_str if encoded else str
+    prefixes = root.iterfind(f"{namespace}CommonPrefixes/{namespace}Prefix")
+    page = ListPage(
+        tuple(_objects(root, namespace, plain)),
+        tuple(plain(prefix.text or "") for prefix in prefixes),
+    )
     return {
-        PAGE: _page(root, unquote_str if encoded else str),
-        "IsTruncated": fields.get("IsTruncated") == "true",
-        "NextContinuationToken": fields.get("NextContinuationToken"),
+        PAGE: page,
+        "IsTruncated": root.findtext(f"{namespace}IsTruncated") == "true",
+        "NextContinuationToken": root.findtext(f"{namespace}NextContinuationToken"),
     }
 
 
-def _page(root: ElementTree.Element, plain: Callable[[str], str]) -> ListPage:
-    objects: list[ObjectMeta] = []
-    prefixes: list[str] = []
-    for element in root:
-        name = _name(element)
-        if name == "Contents":
-            objects.append(_object(_fields(element), plain))
-        elif name == "CommonPrefixes":
-            prefixes.append(plain(_fields(element)["Prefix"]))
-    return ListPage(tuple(objects), tuple(prefixes))
-
-
-def _object(fields: Mapping[str, str], plain: Callable[[str], str]) -> ObjectMeta:
-    return ObjectMeta(
-        path=plain(fields["Key"]),
-        size=int(fields["Size"]),
-        last_modified=timestamp(fields["LastModified"]).astimezone(timezone.utc),
-        version=version_of(fields["ETag"]),
-    )
-
-
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def _fields(element: ElementTree.Element) -> dict[str, str]:
-    return dict(_pairs(element))
-
-
-def _pairs(element: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    for child in element:
-        yield _name(child), child.text or ""
+def _objects(
+    root: ElementTree.Element, namespace: str, plain: Callable[[str], str]
+) -> Iterator[ObjectMeta]:
+    names = tuple(namespace + name for name in ("Key", "Size", "LastModified", "ETag"))
+    for element in root.iterfind(f"{namespace}Contents"):
+        path, size, modified, etag = map(element.findtext, names)
+        if path is None or size is None or etag is None:
+            raise ValueError("not all that an object has")
+        yield ObjectMeta(
+            path=plain(path),
+            size=int(size),
+            last_modified=timestamp(modified).astimezone(timezone.utc),
+            version=version_of(etag),
+        )
 
 
 def timestamp(text: Any) -> datetime:

@@ -78,6 +78,36 @@ def test_what_is_no_listing_is_left_to_botocore(body: bytes) -> None:
     assert parse_page(body) is None
 
 
+DECLARED = '<!DOCTYPE x [<!ENTITY name "of the declaration">]>'
+WITH_TYPE = page_of(contents("&name;")).replace(b"?>", f"?>{DECLARED}".encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        WITH_TYPE,
+        WITH_TYPE.replace(b'"UTF-8"', b'"UTF-16"').decode().encode("utf-16"),
+        page_of(contents("a").replace("<Key>a</Key>", "")),
+        page_of(contents("a").replace(">12<", ">twelve<")),
+        page_of(contents("a").replace("T12:30:15.250Z", "T99")),
+        page_of(contents("a").replace("ETag>", "Tag>")),
+    ],
+)
+async def test_a_listing_that_cannot_be_relied_on_is_an_error_and_shows_nothing(
+    body: bytes,
+) -> None:
+    assert parse_page(body) == {}
+    async with stub_s3(lambda request, number: answer(200, body)) as storage:
+        with pytest.raises(StorageError, match="no listing"):
+            [page async for page in storage.list_pages("")]
+
+
+def test_a_name_like_a_document_type_is_a_name() -> None:
+    found = parse_page(page_of(contents("&lt;!DOCTYPE x&gt;")))
+    assert found is not None
+    assert found[PAGE] == ListPage((meta("<!DOCTYPE x>"),))
+
+
 @pytest.mark.parametrize("body", [page_of(root="Other"), b"", b"<html></html>"])
 async def test_an_answer_that_is_no_listing_is_an_error_and_no_empty_folder(body: bytes) -> None:
     async with stub_s3(lambda request, number: answer(200, body)) as storage:
