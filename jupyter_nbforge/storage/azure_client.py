@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -24,6 +23,7 @@ from .errors import ConfigurationError, MissingExtraError, UnavailableError
 from .loops import PerLoop
 from .refusals import Call
 from .types import IfMatch, WriteCondition
+from .values import is_installed
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -122,8 +122,7 @@ class AzureConnection:
         timeouts: tuple[float, float],
         verify: bool | str,
     ) -> None:
-        # Looked for, not imported: that is for the first use.
-        if not all(map(_is_installed, ("azure.storage.blob", "azure.identity", "aiohttp"))):
+        if not all(map(is_installed, ("azure.storage.blob", "azure.identity", "aiohttp"))):
             raise MissingExtraError(
                 "Azure storage needs azure-storage-blob[aio] and azure-identity: "
                 "pip install 'jupyter-nbforge[azure]'."
@@ -290,13 +289,6 @@ class AzureConnection:
             max_single_put_size=MAX_PUT_SIZE,
             user_agent=_USER_AGENT,
         )
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _prepare(verify: bool | str, by_token: bool) -> ssl.SSLContext | bool:

@@ -16,6 +16,7 @@ from .azure_values import is_directory, md5_of, version_of
 from .metadata import parse_hash
 from .paths import DELIMITER
 from .types import ListPage, ObjectMeta
+from .values import folded_at
 
 _PIECE = 2**16
 
@@ -54,7 +55,7 @@ class AzureListing:
 
         Azure has no StartAfter in this version: what comes before is asked for and left out.
         """
-        folder = _folded_at(prefix, delimiter, start_after)
+        folder = folded_at(prefix, delimiter, start_after)
         if folder is not None and await self._goes_on(folder, start_after, page_size):
             yield ListPage(prefixes=(folder,))
         merger = _Merger(delimiter)
@@ -137,14 +138,6 @@ def _is_due(path: str, position: str | None) -> bool:
 
 def _utf16(name: str) -> bytes:
     return name.encode("utf-16-be", "surrogatepass")
-
-
-def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
-    """The folder of the listing that `start_after` lies in."""
-    if not delimiter or start_after is None or not start_after.startswith(prefix):
-        return None
-    name, found, _ = start_after[len(prefix) :].partition(delimiter)
-    return prefix + name + found if found else None
 
 
 def _after(page: ListPage, start_after: str | None, folder: str | None) -> ListPage:

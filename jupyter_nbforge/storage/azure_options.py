@@ -14,6 +14,7 @@ from traitlets import Bool, Enum, Float, Int, Unicode
 
 from .base import BaseStorageService
 from .errors import ConfigurationError
+from .values import is_endpoint
 
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$root|\$web", re.ASCII)
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
@@ -178,7 +179,7 @@ class AzureOptions(BaseStorageService):
                 f"unset one of them {_FROM_ENVIRONMENT}.",
             ),
             (
-                bool(self.account_url) and not _is_endpoint(self.account_url),
+                bool(self.account_url) and not is_endpoint(self.account_url),
                 "AzureStorage.account_url must be a URL with http:// or https:// and a host, "
                 "without container, credentials, ? and #.",
             ),
@@ -266,7 +267,7 @@ def _from_connection_string(text: str) -> Account:
         scheme = found.get("defaultendpointsprotocol", "https")
         url = f"{scheme}://{name}.blob.{found.get('endpointsuffix', _SUFFIX)}"
     key, sas = found.get("accountkey", ""), found.get("sharedaccesssignature", "")
-    if not _is_endpoint(url) or bool(key) == bool(sas):
+    if not is_endpoint(url) or bool(key) == bool(sas):
         raise ConfigurationError(
             "AzureStorage.connection_string cannot be read; copy it whole: it has AccountName or "
             "BlobEndpoint, and AccountKey or SharedAccessSignature."
@@ -286,13 +287,3 @@ def _is_base64(text: str) -> bool:
         return bool(b64decode(text, validate=True))
     except ValueError:
         return False
-
-
-def _is_endpoint(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        url.port  # noqa: B018  a port that is no number raises here
-    except ValueError:
-        return False
-    plain = not (url.username or url.password or url.query or url.fragment)
-    return url.scheme in ("http", "https") and bool(url.hostname) and plain

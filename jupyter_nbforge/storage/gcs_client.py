@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -41,7 +40,7 @@ from .gcs_values import Payload, Places
 from .refusals import Call
 from .threads import ThreadBridge, check_call
 from .types import WriteCondition
-from .values import unlogged
+from .values import is_installed, unlogged
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
@@ -87,7 +86,7 @@ class GCSConnection:
     """A bucket and the client to it."""
 
     def __init__(self, bucket: str, *, options: ClientOptions) -> None:
-        if not _is_installed("google.cloud.storage"):
+        if not is_installed("google.cloud.storage"):
             raise MissingExtraError(
                 "Google Cloud Storage needs google-cloud-storage: "
                 "pip install 'jupyter-nbforge[gcs]'."
@@ -275,11 +274,3 @@ class GCSConnection:
             ) from error
         signing_session = new_session(signing, token_request, options)
         return Opened(client, session, signing_session, token_request)
-
-
-def _is_installed(module: str) -> bool:
-    # Looked for, not imported: that is for the first use.
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

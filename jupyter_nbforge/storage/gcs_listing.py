@@ -8,6 +8,7 @@ from .gcs_client import Answer, GCSConnection
 from .gcs_errors import About
 from .gcs_values import RESOURCE_FIELDS, list_page
 from .types import ListPage
+from .values import folded_at
 
 _PAGE_SIZE = 1000
 _FIELDS = f"kind,nextPageToken,prefixes,items({RESOURCE_FIELDS})"
@@ -37,7 +38,7 @@ async def list_pages(
         request["matchGlob"] = glob
     if start_after:
         request["startOffset"] = start_after
-    folder = _folded_at(prefix, delimiter, start_after)
+    folder = folded_at(prefix, delimiter, start_after)
     if folder is not None:
         # Two, for one may be `start_after` itself: the offset is part of a listing.
         rest = {**request, "prefix": folder, "maxResults": "2"}
@@ -51,14 +52,6 @@ async def list_pages(
             tuple(meta for meta in page.objects if meta.path != start_after),
             tuple(name for name in page.prefixes if name != folder),
         )
-
-
-def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
-    """The folder of the listing that `start_after` lies in."""
-    if not delimiter or start_after is None or not start_after.startswith(prefix):
-        return None
-    name, found, _ = start_after[len(prefix) :].partition(delimiter)
-    return prefix + name + found if found else None
 
 
 async def _pages(connection: GCSConnection, request: dict[str, str]) -> AsyncIterator[ListPage]:

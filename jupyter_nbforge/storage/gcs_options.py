@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from traitlets import Bool, Float, Int, Unicode
 
 from .base import BaseStorageService
 from .errors import ConfigurationError
+from .values import is_endpoint
 
 # https://cloud.google.com/storage/docs/buckets#naming
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
@@ -142,12 +143,12 @@ class GCSOptions(BaseStorageService):
                 f"{self.bucket!r} is not a bucket name; check storage_url.",
             ),
             (
-                bool(self.endpoint_url) and not _is_endpoint(self.endpoint_url),
+                bool(self.endpoint_url) and not is_endpoint(self.endpoint_url),
                 "GCSStorage.endpoint_url must be a URL with http:// or https:// and a host, "
                 "without credentials, ? and #.",
             ),
             (
-                not self.endpoint_url and bool(emulator) and not _is_endpoint(emulator),
+                not self.endpoint_url and bool(emulator) and not is_endpoint(emulator),
                 f"{_EMULATOR_VARIABLE} must be a URL with http:// or https:// and a host.",
             ),
             (
@@ -203,13 +204,3 @@ class GCSOptions(BaseStorageService):
     def write_properties(self) -> dict[str, str]:
         """The same: properties of the new object."""
         return {"storageClass": self.storage_class} if self.storage_class else {}
-
-
-def _is_endpoint(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        url.port  # noqa: B018  a port that is no number raises here
-    except ValueError:
-        return False
-    plain = not (url.username or url.password or url.query or url.fragment)
-    return url.scheme in ("http", "https") and bool(url.hostname) and plain

@@ -11,7 +11,6 @@ from contextlib import (
     suppress,
 )
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -25,6 +24,7 @@ from .refusals import Call
 from .s3_errors import translated
 from .s3_pages import read_page, timestamp
 from .types import WriteCondition
+from .values import is_installed
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -44,8 +44,7 @@ class S3Connection:
         config: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> None:
-        # Looked for, not imported: that is for the first use.
-        if find_spec("aiobotocore") is None:
+        if not is_installed("aiobotocore"):
             raise MissingExtraError(
                 "S3 storage needs aiobotocore: pip install 'jupyter-nbforge[s3]'."
             )

@@ -10,6 +10,7 @@ from .errors import StorageError
 from .s3_client import S3Connection
 from .s3_pages import PAGE
 from .types import ListPage
+from .values import folded_at
 
 _PAGE_SIZE = 1000
 _AFTER_ALL = "\U0010ffff"
@@ -35,7 +36,7 @@ async def list_pages(
         request["Delimiter"] = delimiter
     if start_after is not None:
         request["StartAfter"] = start_after
-    folder = _folded_at(prefix, delimiter, start_after)
+    folder = folded_at(prefix, delimiter, start_after)
     if folder is not None:
         rest = {"Prefix": folder, "StartAfter": start_after, "MaxKeys": 1}
         if (await _list(connection, rest))[PAGE].objects:
@@ -43,14 +44,6 @@ async def list_pages(
         request["StartAfter"] = folder + _AFTER_ALL
     async for page in _pages(connection, request):
         yield replace(page, prefixes=tuple(found for found in page.prefixes if found != folder))
-
-
-def _folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
-    """The folder of the listing that `start_after` lies in."""
-    if not delimiter or start_after is None or not start_after.startswith(prefix):
-        return None
-    name, found, _ = start_after[len(prefix) :].partition(delimiter)
-    return prefix + name + found if found else None
 
 
 async def _pages(connection: S3Connection, request: dict[str, Any]) -> AsyncIterator[ListPage]:

@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from .base import BaseStorageService
 from .errors import ConfigurationError
+from .values import is_endpoint
 
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]|arn:[\w:/.-]+", re.ASCII)
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -166,7 +167,7 @@ class S3Options(BaseStorageService):
                 f"{self.bucket!r} is not a bucket name; check storage_url.",
             ),
             (
-                bool(self.endpoint_url) and not _is_endpoint(self.endpoint_url),
+                bool(self.endpoint_url) and not is_endpoint(self.endpoint_url),
                 "S3Storage.endpoint_url must be a URL with http:// or https:// and a host, "
                 "without credentials, ? and #.",
             ),
@@ -233,13 +234,3 @@ class S3Options(BaseStorageService):
             "StorageClass": self.storage_class,
         }
         return {name: value for name, value in options.items() if value}
-
-
-def _is_endpoint(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        url.port  # noqa: B018  a port that is no number raises here
-    except ValueError:
-        return False
-    plain = not (url.username or url.password or url.query or url.fragment)
-    return url.scheme in ("http", "https") and bool(url.hostname) and plain

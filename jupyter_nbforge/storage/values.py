@@ -6,7 +6,8 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from urllib.parse import quote
+from importlib.util import find_spec
+from urllib.parse import quote, urlsplit
 
 from cachetools import LRUCache
 
@@ -58,6 +59,33 @@ class KnownSizes:
         """The size of `path`, if what was seen last is one of `versions`; else None."""
         version, size = self._sizes.get(path, (None, 0))
         return size if version is not None and version in versions else None
+
+
+def is_endpoint(text: str) -> bool:
+    """Whether it is the URL of a server: http(s), a host, no credentials, query or fragment."""
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  a port that is no number raises here
+    except ValueError:
+        return False
+    plain = not (url.username or url.password or url.query or url.fragment)
+    return url.scheme in ("http", "https") and bool(url.hostname) and plain
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported: it is looked for only, the import waits for its use."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def folded_at(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
+    """The folder of a listing of `prefix` that `start_after` lies in; None if in none."""
+    if not delimiter or start_after is None or not start_after.startswith(prefix):
+        return None
+    name, found, _ = start_after[len(prefix) :].partition(delimiter)
+    return prefix + name + found if found else None
 
 
 def range_header(byte_range: ByteRange) -> str:
