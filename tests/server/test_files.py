@@ -48,7 +48,7 @@ async def test_download_saves_under_the_name(api: Api, store: Store, name: str) 
     assert answer.status == 200
     disposition = answer.headers["Content-Disposition"]
     assert disposition.startswith("attachment")
-    assert f"filename*=utf-8''{quote(name, safe='')}" in disposition
+    assert f"filename*=UTF-8''{quote(name, safe='')}" in disposition
     assert answer.body == b"text"
 
 
