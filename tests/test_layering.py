@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
     *("base", "types", "errors", "paths", "metadata", "loops", "options"),
-    *("refusals", "threads", "values"),
+    *("refusals", "threads", "values", "workers"),
 }
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}
 

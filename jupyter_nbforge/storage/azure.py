@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .azure_batch import AzureBatches, errors_of
+from .azure_batch import AzureBatches
 from .azure_client import MAX_PUT_SIZE, AzureConnection
 from .azure_copies import AzureCopies, Copy
 from .azure_directories import AzureDirectories
@@ -47,6 +47,7 @@ from .types import (
     WriteCondition,
 )
 from .values import check_link, no_chunks, range_header
+from .workers import errors_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from .azure_paths import invalid_reason
 from .errors import NotFoundError, NotSupportedError, PermissionDeniedError, StorageError
 from .refusals import Call
 from .types import IfMatch, Version
+from .workers import errors_of, for_each
 
 _BATCH_SIZE = 256
 """Objects that one Blob Batch request may name.
@@ -41,16 +41,15 @@ class AzureBatches:
 
         What a batch cannot delete is left to `singly`.
         """
-        limit = asyncio.Semaphore(_BATCHES_AT_ONCE)
+        errors: list[StorageError] = []
 
-        async def one(batch: Sequence[str]) -> list[StorageError]:
-            async with limit:
-                failed, rest = await self._delete_batch(batch, versions)
-                return failed + (await errors_of(singly(rest)) if rest else [])
+        async def one(start: int) -> None:
+            batch = paths[start : start + _BATCH_SIZE]
+            failed, rest = await self._delete_batch(batch, versions)
+            errors.extend(failed + (await errors_of(singly(rest)) if rest else []))
 
-        starts = range(0, len(paths), _BATCH_SIZE)
-        found = await asyncio.gather(*(one(paths[at : at + _BATCH_SIZE]) for at in starts))
-        return [error for errors in found for error in errors]
+        await for_each(one, range(0, len(paths), _BATCH_SIZE), _BATCHES_AT_ONCE)
+        return errors
 
     async def _delete_batch(
         self, batch: Sequence[str], versions: Mapping[str, Version]
@@ -97,12 +96,3 @@ class AzureBatches:
         call = Call(self._connection.bucket, self._connection.endpoint, path, condition, write=True)
         code = str(answer.headers.get("x-ms-error-code") or "")
         return refusal(code, answer.status_code, call, by_token=self._connection.by_token)
-
-
-async def errors_of(deletion: Awaitable[None]) -> list[StorageError]:
-    """The error that a deletion raises, if it does."""
-    try:
-        await deletion
-    except StorageError as error:
-        return [error]
-    return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timezone
@@ -31,6 +30,7 @@ from .errors import (
 )
 from .paths import DELIMITER
 from .types import ObjectMeta, Version, WriteCondition
+from .workers import for_each
 
 _COPY_PART_SIZE = 256 * 2**20
 _COPIES_AT_ONCE = 8
@@ -159,21 +159,16 @@ class AzureCopies:
         # The SDK knows no argument for the version of the source of a part.
         match = {"headers": {"x-ms-source-if-match": version_of(found["etag"])}}
         step = max(_COPY_PART_SIZE, -(-size // MAX_PARTS))
-        limit = asyncio.Semaphore(_COPIES_AT_ONCE)
         upload = self._objects.upload(job.target, found)
 
-        async def one(number: int, start: int) -> None:
-            async with limit:
-                # For each part: neither a token nor a SAS need outlive the whole copy.
-                url, authorization = await self.links.source_of(job.source)
-                await upload.copy_part(
-                    number, url, start, min(start + step, size), {**match, **authorization}
-                )
+        async def one(part: tuple[int, int]) -> None:
+            number, start = part
+            # For each part: neither a token nor a SAS need outlive the whole copy.
+            url, authorization = await self.links.source_of(job.source)
+            await upload.copy_part(
+                number, url, start, min(start + step, size), {**match, **authorization}
+            )
 
         async with upload:
-            starts = enumerate(range(0, size, step), start=1)
-            copies = [one(number, start) for number, start in starts]
-            for result in await asyncio.gather(*copies, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
+            await for_each(one, enumerate(range(0, size, step), start=1), _COPIES_AT_ONCE)
             return await upload.complete(condition=job.condition)

@@ -20,6 +20,7 @@ from .errors import (
     NotModifiedError,
     NotSupportedError,
     PreconditionError,
+    StorageError,
 )
 from .metadata import stamp
 from .paths import RESERVED_PREFIX, as_prefix
@@ -36,12 +37,13 @@ from .types import (
     Version,
     WriteCondition,
 )
+from .workers import errors_of, for_each
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 NOTEBOOK_CONTENT_TYPE = "application/x-ipynb+json"
-_DELETES_AT_ONCE = 16
+_DELETES_AT_ONCE = 32
 
 Recalled: TypeAlias = ObjectMeta | Literal[False] | None
 """What is remembered of a path: its metadata, False (known to be absent), None (nothing)."""
@@ -249,18 +251,17 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
 
         Every path is tried; then the first error, if any, is raised.
         """
-        limit = asyncio.Semaphore(_DELETES_AT_ONCE)
         expected = versions or {}
+        errors: list[StorageError] = []
 
         async def one(path: str) -> None:
-            async with limit:
-                version = expected.get(path)
-                await self.delete(path, condition=None if version is None else IfMatch(version))
+            version = expected.get(path)
+            condition = None if version is None else IfMatch(version)
+            errors.extend(await errors_of(self.delete(path, condition=condition)))
 
-        results = await asyncio.gather(*map(one, paths), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await for_each(one, paths, _DELETES_AT_ONCE)
+        if errors:
+            raise errors[0]
 
     async def move(
         self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -50,6 +49,7 @@ from .types import (
     WriteCondition,
 )
 from .values import KnownSizes, check_link, no_chunks, range_header, unlogged
+from .workers import errors_of, for_each
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -246,24 +246,21 @@ class S3Storage(S3Options):
         for path in paths:
             alone = not fits_xml(path) or (path in expected and not self._etags_in_batches)
             (singles if alone else batched).append(path)
-        limit = asyncio.Semaphore(_BATCHES_AT_ONCE)
-
         one_by_one = super().delete_many
 
-        async def one(batch: list[str]) -> None:
-            async with limit:
-                try:
-                    await delete_batch(self._connection, batch, expected)
-                except NotSupportedError:
-                    await one_by_one(batch, versions=versions)
+        async def one(start: int) -> None:
+            batch = batched[start : start + BATCH_SIZE]
+            try:
+                await delete_batch(self._connection, batch, expected)
+            except NotSupportedError:
+                await one_by_one(batch, versions=versions)
+            except StorageError as error:
+                errors.append(error)
 
-        work = [
-            one(batched[start : start + BATCH_SIZE]) for start in range(0, len(batched), BATCH_SIZE)
-        ]
-        work.append(one_by_one(singles, versions=versions))
-        for result in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        errors = await errors_of(one_by_one(singles, versions=versions))
+        await for_each(one, range(0, len(batched), BATCH_SIZE), _BATCHES_AT_ONCE)
+        if errors:
+            raise errors[0]
 
     @property
     def _etags_in_batches(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from .errors import NotFoundError, StorageError
 from .s3_client import S3Connection
 from .s3_values import object_meta, payload, version_of, wants_checksums
 from .types import ObjectMeta, Version, WriteCondition
+from .workers import errors_of, for_each
 
 MIN_PART_SIZE = 5 * 2**20
 MAX_PARTS = 10_000
@@ -151,20 +151,19 @@ async def copy_in_parts(
     size: int = found["ContentLength"]
     version = version_of(found["ETag"])
     step = max(_COPY_PART_SIZE, -(-size // MAX_PARTS))
-    limit = asyncio.Semaphore(_COPIES_AT_ONCE)
+    errors: list[StorageError] = []
 
-    async def one(number: int, start: int) -> None:
-        async with limit:
-            await upload.copy_part(number, source, start, min(start + step, size), version)
+    async def one(part: tuple[int, int]) -> None:
+        # What has begun is waited for: a part that arrives after the abort would be billed.
+        if not errors:
+            number, start = part
+            copying = upload.copy_part(number, source, start, min(start + step, size), version)
+            errors.extend(await errors_of(copying))
 
     async with upload:
-        starts = enumerate(range(0, size, step), start=1)
-        copies = [one(number, start) for number, start in starts]
-        # All are waited for: a part that arrives after the abort would stay and be billed.
-        results = await asyncio.gather(*copies, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await for_each(one, enumerate(range(0, size, step), start=1), _COPIES_AT_ONCE)
+        if errors:
+            raise errors[0]
         return await upload.join(condition)
 
 
