@@ -169,7 +169,8 @@ class FilesHandler(JupyterHandler):
     async def _plan(self, path: str) -> _Plan | None:
         """What to read; None: the request has its answer. It looks first only where it must."""
         wanted, conditions = self._wanted, self._conditions
-        if not isinstance(wanted, Suffix) and not conditions.need_meta:
+        by_date = wanted is not None and conditions.if_range_date is not None
+        if not (by_date or conditions.any_is_known or isinstance(wanted, Suffix)):
             version = conditions.if_range_version
             if wanted is None or (conditions.if_range is not None and version is None):
                 return _Plan()

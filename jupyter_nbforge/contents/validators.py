@@ -62,9 +62,9 @@ class Conditions:
         )
 
     @property
-    def need_meta(self) -> bool:
-        """Whether one has to know the object before it is clear what to read."""
-        return self.if_none_match == _ANY or self.if_range_date is not None
+    def any_is_known(self) -> bool:
+        """Whether the client wants none that exists, whatever version it is."""
+        return (self.if_none_match or "").strip() == _ANY
 
     @property
     def cached(self) -> Version | None:
