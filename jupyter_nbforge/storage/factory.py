@@ -23,6 +23,7 @@ from .options import (
     trait_sentence,
 )
 from .wrappers import (
+    CacheStorage,
     LimitStorage,
     LoggingStorage,
     PrefixStorage,
@@ -38,6 +39,7 @@ STACK: tuple[type[WrapperStorage], ...] = (
     LimitStorage,
     RetryStorage,
     LoggingStorage,
+    CacheStorage,
     PrefixStorage,
     ShortMemoryStorage,
 )
@@ -46,8 +48,9 @@ STACK: tuple[type[WrapperStorage], ...] = (
 The limit is inside the retries, so that nothing that waits for its next attempt holds a
 place. The log is outside them: one line for an operation with the time that it took in all
 (each retry has a line of its own), and inside the prefix, so that it shows the full paths
-of the store. The memory is outermost: an answer from it costs nothing below, and it knows
-the paths that the caller uses.
+of the store. The cache is outside the log, which so shows what the store was asked. The
+memory is outermost: an answer from it costs nothing below, and it knows the paths that the
+caller uses.
 """
 
 Service = TypeVar("Service", bound=BaseStorageService)
@@ -73,7 +76,7 @@ def create_storage_service(
     variables; then the default holds. Placeholders in the URL and in the prefix are filled
     from the environment (`fill_placeholders`).
 
-    With `wrap=False` the storage has no retries, no limit, no log and no memory, but it
+    With `wrap=False` the storage has no retries, no limit, no log, no cache and no memory, but it
     stays confined to its prefix. Raises `ConfigurationError`, also a `ValueError`, with one
     sentence that says what to change.
     """

@@ -19,6 +19,7 @@ from jupyter_nbforge.storage import (
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.options import check_config_names
 from jupyter_nbforge.storage.wrappers import (
+    CacheStorage,
     LimitStorage,
     LoggingStorage,
     PrefixStorage,
@@ -43,6 +44,7 @@ def test_the_standard_stack_is_in_the_order_that_its_reasons_need() -> None:
     for kind in (
         ShortMemoryStorage,
         PrefixStorage,
+        CacheStorage,
         LoggingStorage,
         RetryStorage,
         LimitStorage,
@@ -74,11 +76,14 @@ def test_every_wrapper_takes_its_configuration() -> None:
             "RetryStorage": {"max_attempts": 9},
             "LimitStorage": {"max_concurrency": 7},
             "ShortMemoryStorage": {"seconds": 0.5},
+            "CacheStorage": {"max_bytes": 3},
         }
     )
     memory: Any = create("memory", config=config)
-    retry = memory.inner.inner.inner
+    cache = memory.inner.inner
+    retry = cache.inner.inner
     assert (memory.seconds, retry.max_attempts, retry.inner.max_concurrency) == (0.5, 9, 7)
+    assert cache.max_bytes == 3
 
 
 def test_the_configuration_of_the_parent_counts() -> None:

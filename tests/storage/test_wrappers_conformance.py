@@ -7,6 +7,7 @@ import pytest
 from jupyter_nbforge.storage import BaseStorageService, create_storage_service
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.wrappers import (
+    CacheStorage,
     LimitStorage,
     LoggingStorage,
     PrefixStorage,
@@ -51,6 +52,12 @@ class TestShortMemory(StorageConformance):
     @pytest.fixture
     def storage(self) -> BaseStorageService:
         return ShortMemoryStorage(MemoryStorage())
+
+
+class TestCache(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return CacheStorage(MemoryStorage())
 
 
 class TestFaultTools(StorageConformance):

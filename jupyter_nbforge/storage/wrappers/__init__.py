@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import WrapperStorage
+from .cache import CacheStorage
 from .limit import LimitStorage
 from .logging import LoggingStorage
 from .prefix import PrefixStorage
@@ -10,6 +11,7 @@ from .retry import RetryStorage
 from .short_memory import ShortMemoryStorage
 
 __all__ = [
+    "CacheStorage",
     "LimitStorage",
     "LoggingStorage",
     "PrefixStorage",
