@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +36,36 @@ async def test_the_bytes_come_with_the_type_of_the_name(api: Api, store: Store, 
     assert answer.headers["Content-Length"] == str(len(data))
 
 
+@pytest.mark.stores("memory")
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"#!/bin/sh\n", "text/plain; charset=UTF-8"),
+        ("ä".encode() * 5000, "text/plain; charset=UTF-8"),
+        (b"x" * 8191 + "ä".encode(), "text/plain; charset=UTF-8"),
+        (b"\xff\xfe", "application/octet-stream"),
+        (b"name\0\0\0 of a file in an archive", "application/octet-stream"),
+        (b"", "application/octet-stream"),
+    ],
+)
+async def test_a_name_that_tells_no_type_is_text_if_it_begins_like_text(
+    api: Api, store: Store, data: bytes, kind: str
+) -> None:
+    store.put("Makefile.unheard-of", data)
+    for method in ("GET", "HEAD"):
+        answer = await api.call(method, "files", "Makefile.unheard-of")
+        assert answer.headers["Content-Type"] == kind, method
+        assert answer.headers["Content-Length"] == str(len(data))
+
+
+@pytest.mark.stores("memory")
+async def test_a_part_that_begins_within_a_character_is_text(api: Api, store: Store) -> None:
+    store.put("notes", "aäöü")
+    answer = await api.call("GET", "files", "notes", headers={"Range": "bytes=2-"})
+    assert (answer.status, answer.body) == (206, "aäöü".encode()[2:])
+    assert answer.headers["Content-Type"] == "text/plain; charset=UTF-8"
+
+
 async def test_what_is_shown_cannot_act_as_the_person(api: Api, store: Store) -> None:
     store.put("page.html", "<script>1</script>")
     headers = (await api.call("GET", "files", "page.html")).headers
@@ -41,15 +73,29 @@ async def test_what_is_shown_cannot_act_as_the_person(api: Api, store: Store) ->
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("name", ["a.txt", 'grüße 日本 "q" 100%.txt', "book.ipynb"])
+@pytest.mark.parametrize("name", ["a.txt", 'grüße 日本 "q" 100%; a=b.txt', "book.ipynb", "🙂"])
 async def test_download_saves_under_the_name(api: Api, store: Store, name: str) -> None:
     store.put(f"d/{name}", "text")
     answer = await api.call("GET", "files", "d", name, params={"download": 1})
     assert answer.status == 200
-    disposition = answer.headers["Content-Disposition"]
-    assert disposition.startswith("attachment")
-    assert f"filename*=UTF-8''{quote(name, safe='')}" in disposition
+    kind, fallback, extended = _parameters(answer.headers["Content-Disposition"])
+    assert kind == "attachment"
+    assert extended == f"filename*=UTF-8''{quote(name, safe='')}"
+    shown = fallback.removeprefix('filename="').removesuffix('"').replace('\\"', '"')
+    assert shown == "".join(letter if letter.isascii() else "_" for letter in name)
     assert answer.body == b"text"
+
+
+def _parameters(header: str) -> list[str]:
+    """The parts of a header between its semicolons, those within quotes aside."""
+    return re.findall(r'(?:[^;"\s]|"(?:[^"\\]|\\.)*")+', header)
+
+
+@pytest.mark.parametrize("name", ["a\r\nX-Evil: 1.txt", "a\nb", "a\x7f"])
+async def test_a_name_cannot_bring_headers(api: Api, store: Store, name: str) -> None:
+    answer = await api.call("GET", "files", name, params={"download": 1})
+    assert answer.status == 400
+    assert "X-Evil" not in answer.headers
 
 
 async def test_without_download_a_file_is_shown(api: Api, store: Store) -> None:
@@ -77,12 +123,30 @@ async def test_our_own_keys_are_not_served(api: Api, store: Store, manager: Any)
         assert (await api.call("GET", "files", path)).status == 404
 
 
-async def test_head_tells_what_get_would_send(api: Api, store: Store) -> None:
-    store.put("a.bin", b"x" * 3000)
-    got, head = [await api.call(method, "files", "a.bin") for method in ("GET", "HEAD")]
-    assert (head.status, head.body) == (200, b"")
-    for name in ("Content-Type", "Content-Length", "ETag"):
-        assert head.headers[name] == got.headers[name], name
+@pytest.mark.parametrize("name", ["a.bin", "a.txt", "a.html", "a.tar.gz", "a.ipynb", "notes"])
+async def test_head_tells_what_get_would_send(api: Api, store: Store, name: str) -> None:
+    store.put(name, b"x" * 3000)
+    for params in ({}, {"download": 1}):
+        got, head = [
+            await api.call(method, "files", name, params=params) for method in ("GET", "HEAD")
+        ]
+        assert (head.status, head.body) == (200, b"")
+        assert _lasting(head.headers) == _lasting(got.headers)
+        assert {"Etag", "Last-Modified", "Content-Length", "Accept-Ranges"} <= set(got.headers)
+
+
+def _lasting(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in ("Date", "Set-Cookie")}
+
+
+@pytest.mark.stores("memory")
+async def test_a_browser_asks_each_time_whether_its_copy_is_current(api: Api, store: Store) -> None:
+    store.put("a.txt", "one")
+    answer = await api.call("GET", "files", "a.txt")
+    again = {"If-None-Match": answer.headers["Etag"]}
+    unchanged = await api.call("GET", "files", "a.txt", headers=again)
+    for headers in (answer.headers, unchanged.headers):
+        assert headers["Cache-Control"] == "private, no-cache"
 
 
 async def test_an_etag_saves_the_second_download_and_changes_with_the_bytes(
@@ -129,6 +193,13 @@ async def test_a_large_file_arrives_whole(api: Api, store: Store) -> None:
     data = bytes(range(256)) * 40_000
     store.put("big.bin", data)
     assert (await api.call("GET", "files", "big.bin")).body == data
+
+
+@pytest.mark.stores("seaweedfs")
+async def test_nothing_is_sent_to_the_store_unless_configured(api: Api, store: Store) -> None:
+    store.put("big.bin", bytes(2**21))
+    answer = await api.call("GET", "files", "big.bin", params={"download": 1})
+    assert (answer.status, len(answer.body)) == (200, 2**21)
 
 
 async def test_an_empty_file_is_served(api: Api, store: Store) -> None:
