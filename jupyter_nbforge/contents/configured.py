@@ -53,6 +53,20 @@ class ConfiguredContentsManager(AsyncContentsManager):
     max_copy_folder_size_mb = Int(
         500, min=0, config=True, help="The largest folder that may be copied, in MiB."
     )
+    max_folder_objects = Int(
+        100_000,
+        min=0,
+        config=True,
+        help="""The most objects that a folder may have to be renamed, copied or deleted; one
+        with more is refused before anything is done. 0: no limit.""",
+    )
+    max_folder_concurrency = Int(
+        32,
+        min=1,
+        config=True,
+        help="""How many objects of a folder are copied at once; within
+        LimitStorage.max_concurrency.""",
+    )
     hash_algorithm = Enum(
         ["sha256"], "sha256", help="Of the hashes that a save keeps in the object's metadata."
     )

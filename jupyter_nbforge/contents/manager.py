@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from nbformat.v4 import new_notebook
@@ -16,10 +16,10 @@ from ..storage.errors import (
     PreconditionError,
     StorageError,
 )
-from ..storage.paths import as_prefix, name_of, parent_of
-from ..storage.types import IfAbsent, ObjectMeta, WriteCondition
+from ..storage.paths import name_of, parent_of
+from ..storage.types import IfAbsent, WriteCondition
 from . import folders, moving
-from .checkpoints import NBForgeCheckpoints, checkpoints_prefix
+from .checkpoints import NBForgeCheckpoints
 from .chunks import save_chunk
 from .configured import ConfiguredContentsManager
 from .errors import http_error, http_errors
@@ -29,7 +29,6 @@ from .models import (
     file_model,
     free_name,
     is_hidden_path,
-    is_marker,
     join,
     object_type,
 )
@@ -38,6 +37,7 @@ from .reading import read_model
 from .saving import check_model, conflict, ensure_checkpoint, save_model
 from .trust import sign_if_trusted
 from .uploads import LAST_CHUNK
+from .whole_folders import delete_folder
 
 
 class NBForgeContentsManager(ConfiguredContentsManager):
@@ -268,20 +268,10 @@ class NBForgeContentsManager(ConfiguredContentsManager):
                     await folders.keep_parent(self.storage, path, self.all_leaving)
                     await self.storage.delete(path)
             elif kind.folder:
-                await self._delete_folder(path)
+                await delete_folder(self, path)
             else:
                 raise HTTPError(404, f"File or directory does not exist: {path}")
         self.known.forget(path)
-
-    async def _delete_folder(self, path: str) -> None:
-        objects = await folders.list_below(self.storage, path)
-        empty = all(is_marker(meta.path) and not meta.size for meta in objects)
-        if not empty and not self.always_delete_dir:
-            raise HTTPError(400, f"Directory {path} not empty")
-        with self.leaving(as_prefix(path)):
-            await folders.keep_parent(self.storage, as_prefix(path), self.all_leaving)
-            await folders.delete_below(self.storage, objects, checkpoints_prefix(path))
-        self.forget_below(path)
 
     async def rename_file(self, old_path: str, new_path: str) -> None:
         """Move a file or a folder, with its checkpoints. Nothing is overwritten."""
@@ -343,16 +333,6 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         path = api_path(path)
         self._refuse_hidden("create", path)
         return path
-
-    def check_folder_size(self, path: str, objects: Iterable[ObjectMeta]) -> None:
-        """400 for a folder that is larger than may be copied at once."""
-        size = sum(meta.size for meta in objects)
-        if size > self.max_copy_folder_size_mb * 2**20:
-            raise HTTPError(
-                400,
-                f"Can't copy folders larger than {self.max_copy_folder_size_mb} MiB; {path!r} has"
-                f" {size / 2**20:.1f} MiB (see max_copy_folder_size_mb).",
-            )
 
     async def trust_notebook(self, path: str) -> None:
         """Sign the notebook as it is now, so that its outputs are trusted here."""

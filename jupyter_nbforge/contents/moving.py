@@ -1,4 +1,4 @@
-"""Renaming and copying one file or one folder, with what belongs to it."""
+"""Renaming and copying one file, or whatever a path names, with what belongs to it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tornado.web import HTTPError
 
 from ..storage.base import BaseStorageService
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
-from ..storage.paths import as_prefix, check_path, name_of, parent_of
+from ..storage.paths import check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta
 from . import folders
-from .checkpoints import NBForgeCheckpoints, checkpoints_prefix, moved_checkpoint
+from .checkpoints import NBForgeCheckpoints
 from .models import Model, free_name, join
+from .whole_folders import copy_objects, objects_to_copy, rename_folder
 
 if TYPE_CHECKING:
     from .manager import NBForgeContentsManager
@@ -48,7 +49,7 @@ async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> No
     try:
         meta = await manager.storage.head(old)
     except NotFoundError:
-        await _rename_folder(manager, old, new)
+        await rename_folder(manager, old, new)
     else:
         await _rename_object(manager, meta, new)
 
@@ -145,78 +146,16 @@ async def _bring(
         raise HTTPError(409, f"File already exists: {new}") from None
 
 
-async def _rename_folder(manager: NBForgeContentsManager, old: str, new: str) -> None:
-    begun = await folders.begun_move(manager.storage, old, new)
-    await _check_folders(manager, old, new, begun)
-    with manager.leaving(as_prefix(old)):
-        if parent_of(old) != parent_of(new):
-            await folders.keep_parent(manager.storage, as_prefix(old), manager.all_leaving)
-        if begun is None:
-            await _drop_orphans(manager, new)
-            await folders.begin_move(manager.storage, old, new)
-        try:
-            await _move_with_checkpoints(manager, old, new)
-        except PreconditionError:
-            raise HTTPError(
-                409, f"{old} was changed in the store while it was moved; move the rest again."
-            ) from None
-    await folders.end_move(manager.storage, old, new)
-    manager.known.forget(new)
-    manager.forget_below(old)
-    manager.forget_below(new)
-
-
-async def _check_folders(
-    manager: NBForgeContentsManager, old: str, new: str, begun: set[str] | None
-) -> None:
-    """Refuse a target that is there, unless it is what this very move has left half done."""
-    storage = manager.storage
-    target = await folders.probe(storage, new)
-    resume = begun is not None and await folders.holds_only(storage, new, begun)
-    if not (resume and target.folder) and not await folders.folder_exists(storage, old):
-        raise NotFoundError(f"File or directory does not exist: {old}", path=old)
-    if target.file or (target.folder and not resume):
-        raise HTTPError(409, f"File already exists: {new}")
-    if new.startswith(as_prefix(old)):
-        raise HTTPError(400, f"Cannot move {old!r} into itself")
-    if not await folders.folder_exists(storage, parent_of(new)):
-        raise HTTPError(404, f"No such directory: {parent_of(new)}")
-
-
-async def _drop_orphans(manager: NBForgeContentsManager, folder: str) -> None:
-    """Delete the checkpoints below a name that no folder has: their files are long gone.
-
-    Only before a move has begun; afterwards what lies there may be what it has moved.
-    """
-    orphans = await folders.list_below(manager.storage, checkpoints_prefix(folder))
-    if orphans:
-        await manager.storage.delete_many([meta.path for meta in orphans])
-
-
-async def _move_with_checkpoints(manager: NBForgeContentsManager, old: str, new: str) -> None:
-    # Checkpoints first: a folder that has moved is not moved again, so they would stay behind.
-    hidden_old, hidden_new = (checkpoints_prefix(path).rstrip("/") for path in (old, new))
-    place = folders.same_place(hidden_old)
-    await folders.move_below(
-        manager.storage,
-        hidden_old,
-        hidden_new,
-        manager.log,
-        lambda meta: join(parent_of(place(meta)), moved_checkpoint(meta)),
-    )
-    await folders.move_below(manager.storage, old, new, manager.log, folders.same_place(old))
-
-
 async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> Model:
     """Copy a file or folder within the store; returns the new model. Nothing is overwritten."""
     kind = await folders.probe(manager.storage, source)
     if kind.file and kind.folder:
         raise AmbiguousNameError(source)
-    # Jupyter's own manager reads the source first: its events tell so, and a 404 is its answer.
-    await manager.get(source, content=kind.folder)
     into = parent_of(source) if to is None else to
     if kind.folder:
         return await _copy_folder(manager, source, into)
+    # Jupyter's own manager reads the source first: its events tell so, and a 404 is its answer.
+    await manager.get(source, content=False)
     if await folders.folder_exists(manager.storage, into):
         return await _copy_into(manager, source, into)
     if to is None or not await folders.folder_exists(manager.storage, parent_of(to)):
@@ -228,13 +167,11 @@ async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> 
 
 
 async def _copy_folder(manager: NBForgeContentsManager, source: str, into: str) -> Model:
+    objects = await objects_to_copy(manager, source)
+    await manager.get(source)
     taken = (await folders.names_in(manager.storage, into)) or set()
     target = manager.checked_target(join(into, free_name(_plain(source), taken, "-Copy")))
-    objects = await folders.list_below(manager.storage, source)
-    manager.check_folder_size(source, objects)
-    place = folders.same_place(source)
-    if await folders.copy_below(manager.storage, objects, target, place):
-        raise HTTPError(409, f"{target} was made by somebody else; it has not all been copied.")
+    await copy_objects(manager, objects, source, target)
     return await manager.get(target, content=False)
 
 
