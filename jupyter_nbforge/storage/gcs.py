@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,9 +18,8 @@ from .errors import (
     StorageError,
     UnavailableError,
 )
-from .gcs_body import Body
 from .gcs_client import Answer, GCSConnection
-from .gcs_errors import About, RefusedError
+from .gcs_errors import About
 from .gcs_links import signed_url
 from .gcs_listing import list_pages
 from .gcs_multipart import MIN_PART_SIZE, GCSUpload, delete_stale
@@ -30,8 +29,6 @@ from .gcs_values import (
     Payload,
     check_range,
     conditions_of,
-    expected_generation,
-    generation_of,
     kept_properties,
     object_meta,
     payload,
@@ -140,52 +137,24 @@ class GCSStorage(GCSOptions):
         if_none_match: Version | None,
     ) -> AsyncIterator[ObjectReader]:
         wanted = {} if byte_range is None else {"Range": range_header(byte_range)}
-        try:
-            body = await self._body(path, wanted, if_match, if_none_match)
-        except PreconditionError:
-            # An object that is missing is no other version of it.
-            await self._head(path)
-            raise
-        if body is None:
-            yield await self._beyond_the_end(path, byte_range, if_match, if_none_match)
-            return
-        chunks = self._connection.chunks(path, body)
-        try:
-            check_range(path, byte_range, body.status, body.resource)
-            yield ObjectReader(object_meta(path, body.resource), chunks)
-        finally:
-            body.close()
-            await chunks.aclose()
-
-    async def _body(
-        self,
-        path: str,
-        wanted: Mapping[str, str],
-        if_match: Version | None,
-        if_none_match: Version | None,
-    ) -> Body | None:
-        """The answer to a read; None where the range begins after the end.
-
-        Of conditions that exclude a generation the XML API's description says nothing, though
-        Google's own clients send one; so the answer is looked at as well.
-        """
-        with self._connection.call(path):
-            headers = dict(wanted)
-            if if_match is not None:
-                headers["x-goog-if-generation-match"] = expected_generation(path, if_match)
-            if if_none_match is not None and generation_of(if_none_match) is not None:
-                headers["x-goog-if-generation-not-match"] = if_none_match
+        reading = self._connection.reading(path, wanted, if_match, if_none_match)
+        async with AsyncExitStack() as stack:
             try:
-                body = await self._connection.open(self._places.media(path), headers)
-            except RefusedError as error:
-                if error.status != 416:
-                    raise
-                return None
-            generation = body.resource["generation"]
-            if generation == if_none_match or if_match not in (None, generation):
-                body.close()
-                raise RefusedError(304 if generation == if_none_match else 412)
-            return body
+                body = await stack.enter_async_context(reading)
+            except PreconditionError:
+                # An object that is missing is no other version of it.
+                await self._head(path)
+                raise
+            if body is not None:
+                chunks = self._connection.chunks(path, body)
+                try:
+                    check_range(path, byte_range, body.status, body.resource)
+                    yield ObjectReader(object_meta(path, body.resource), chunks)
+                finally:
+                    body.close()
+                    await chunks.aclose()
+                return
+        yield await self._beyond_the_end(path, byte_range, if_match, if_none_match)
 
     async def _beyond_the_end(
         self,

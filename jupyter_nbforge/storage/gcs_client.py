@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,10 +36,11 @@ from .gcs_session import (
     new_token_request,
     paid_by,
 )
-from .gcs_values import Payload, Places
+from .gcs_values import Payload, Places, expected_generation, generation_of
+from .loops import LoopLimit
 from .refusals import Call
 from .threads import ThreadBridge, check_call
-from .types import WriteCondition
+from .types import Version, WriteCondition
 from .values import is_installed, unlogged
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class GCSConnection:
         self.timeout = options.timeout
         self._options = options
         self._bridge = ThreadBridge(options.max_connections, name="nbforge-gcs")
+        # A body holds its connection between its chunks too, when no thread works for it.
+        self._connections = LoopLimit(options.max_connections)
         self._guard = threading.Lock()
         self._renewing = threading.Lock()
         self._opened: Opened | None = None
@@ -148,25 +151,68 @@ class GCSConnection:
             self.bucket_seen = True
             return parsed
 
-        return await self.run(work)
+        async with self._connections.place():
+            return await self.run(work)
 
-    async def open(self, place: str, headers: Mapping[str, str]) -> Body:
-        """Begin to read an object by the XML API; `RefusedError` if there is nothing to read."""
+    @asynccontextmanager
+    async def reading(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        if_match: Version | None,
+        if_none_match: Version | None,
+    ) -> AsyncIterator[Body | None]:
+        """The answer to a read, within; None where the range begins after the end."""
+        async with self._connections.place():
+            with self.call(path):
+                body = await self._open(path, headers, if_match, if_none_match)
+            try:
+                yield body
+            finally:
+                if body is not None:
+                    body.close()
+
+    async def _open(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        if_match: Version | None,
+        if_none_match: Version | None,
+    ) -> Body | None:
+        """Begin to read an object by the XML API.
+
+        Of conditions that exclude a generation the XML API's description says nothing, though
+        Google's own clients send one; so the answer is looked at as well.
+        """
+        named = dict(headers)
+        if if_match is not None:
+            named["x-goog-if-generation-match"] = expected_generation(path, if_match)
+        if if_none_match is not None and generation_of(if_none_match) is not None:
+            named["x-goog-if-generation-not-match"] = if_none_match
+        body = await self.run(partial(self._begin, self.places.media(path), named))
+        if body is None:
+            return None
+        generation = body.resource["generation"]
+        if generation == if_none_match or if_match not in (None, generation):
+            body.close()
+            raise RefusedError(304 if generation == if_none_match else 412)
+        return body
+
+    def _begin(self, place: str, headers: Mapping[str, str]) -> Body | None:
         payer = self._options.user_project
         named = {**headers, **({"x-goog-user-project": payer} if payer else {})}
-
-        def work() -> Body:
-            # Without this the store unpacks what is stored packed: then no size would be right.
-            asked = {**named, "Accept-Encoding": "gzip"}
-            response = self._request("GET", place, None, headers=asked, stream=True)
-            if response.status_code not in (200, 206):
-                raise RefusedError(response.status_code, response.headers, response.content)
-            body = Body(response)
-            self.bucket_seen = True
-            self._bodies.add(body)
-            return body
-
-        return await self.run(work)
+        # Without this the store unpacks what is stored packed: then no size would be right.
+        named["Accept-Encoding"] = "gzip"
+        response = self._request("GET", place, None, headers=named, stream=True)
+        if response.status_code not in (200, 206):
+            content = response.content
+            if response.status_code == 416:
+                return None
+            raise RefusedError(response.status_code, response.headers, content)
+        body = Body(response)
+        self.bucket_seen = True
+        self._bodies.add(body)
+        return body
 
     def _request(
         self, method: str, place: str, parameters: Mapping[str, str] | None, **options: Any

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
@@ -59,6 +60,23 @@ class PerLoop(Generic[T]):
         if closing:
             # A loop that stops just now would never answer.
             await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+
+
+class LoopLimit:
+    """So many places on each event loop; the others wait, in the order in which they came."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
+        self._guard = threading.Lock()
+
+    def place(self) -> asyncio.Semaphore:
+        """To be held, by ``async with``, for as long as the place is taken."""
+        loop = asyncio.get_running_loop()
+        with self._guard:
+            return self._limits.setdefault(loop, asyncio.Semaphore(self._places))
 
 
 class _Held(Generic[T]):

@@ -11,7 +11,7 @@ from aiohttp import web
 Protocol = Literal["s3", "gcs", "azure"]
 
 
-def operation_of(request: web.Request, protocol: Protocol = "s3") -> str:
+def operation_of(request: web.BaseRequest, protocol: Protocol = "s3") -> str:
     """LIST, HEAD, GET, PUT, COPY, MOVE, DELETE, CREATE UPLOAD, PART, COMPLETE, ABORT, BATCH ...
 
     What has no such word keeps a name of its own store, or its method.
@@ -19,7 +19,7 @@ def operation_of(request: web.Request, protocol: Protocol = "s3") -> str:
     return _TABLES[protocol](request)
 
 
-def _s3(request: web.Request) -> str:
+def _s3(request: web.BaseRequest) -> str:
     query, method = request.query, request.method
     if method == "GET" and request.path.strip("/").count("/") == 0:
         return "LIST"
@@ -41,7 +41,7 @@ _GCS_JSON = re.compile(
 _GCS_VERBS = {"rewriteTo": "COPY", "copyTo": "COPY", "moveTo": "MOVE", "compose": "COMPOSE"}
 
 
-def _gcs(request: web.Request) -> str:
+def _gcs(request: web.BaseRequest) -> str:
     path = request.raw_path.partition("?")[0]
     if path.startswith("/batch/"):
         return "BATCH"
@@ -60,7 +60,7 @@ def _gcs(request: web.Request) -> str:
     return request.method
 
 
-def _gcs_upload(request: web.Request) -> str:
+def _gcs_upload(request: web.BaseRequest) -> str:
     if "upload_id" not in request.query:
         return "CREATE UPLOAD" if request.query.get("uploadType") == "resumable" else "PUT"
     if request.method == "DELETE":
@@ -83,7 +83,7 @@ _AZURE_COMPONENTS = {
 }
 
 
-def _azure(request: web.Request) -> str:
+def _azure(request: web.BaseRequest) -> str:
     component, method = request.query.get("comp"), request.method
     if component == "blocklist":
         return "COMPLETE" if method == "PUT" else "LIST PARTS"
@@ -96,4 +96,4 @@ def _azure(request: web.Request) -> str:
     return method
 
 
-_TABLES: dict[Protocol, Callable[[web.Request], str]] = {"s3": _s3, "gcs": _gcs, "azure": _azure}
+_TABLES: dict[Protocol, Callable[[web.BaseRequest], str]] = {"s3": _s3, "gcs": _gcs, "azure": _azure}

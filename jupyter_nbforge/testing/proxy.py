@@ -2,15 +2,16 @@
 
 It passes everything on unchanged, the Host header too, so that signatures stay valid and a
 server that makes links of it leads its clients back here. A delay may be put before each
-request, as a distant store has one. The bytes of bodies are counted too.
+request, as a distant store has one. The bytes of bodies are counted too, and connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
@@ -34,11 +35,47 @@ class Seen:
     path: str
 
 
+@dataclass(slots=True)
+class Connections:
+    """How many connections clients have made: `total`, the `most` at once, and `now`."""
+
+    total: int = 0
+    most: int = 0
+    now: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def count(self, more: int) -> None:
+        """One more, or one less."""
+        self.now += more
+        self.total += max(more, 0)
+        self.most = max(self.most, self.now)
+        self.changed.set()
+
+    async def none_left(self) -> None:
+        """Wait until the last one has been closed."""
+        while self.now:
+            self.changed.clear()
+            await self.changed.wait()
+
+
+class _CountedServer(web.Server):
+    counted: Connections
+
+    def connection_made(self, *args: Any) -> None:
+        self.counted.count(1)
+        super().connection_made(*args)
+
+    def connection_lost(self, *args: Any) -> None:
+        self.counted.count(-1)
+        super().connection_lost(*args)
+
+
 class CountingProxy:
     """An async context manager; `endpoint_url` is what clients are given, `seen` what they sent.
 
     `target` is the address that they would be given otherwise, a path of its own included.
     `bytes_up` and `bytes_down` are those of all bodies to the store and from it.
+    `connections` tells of those of clients, in all, at the most and now.
     """
 
     def __init__(self, target: str, protocol: Protocol = "s3", *, delay: float = 0.0) -> None:
@@ -48,6 +85,7 @@ class CountingProxy:
         self.protocol = protocol
         self.bytes_up = 0
         self.bytes_down = 0
+        self.connections = Connections()
         self._target = URL(target)
 
     async def __aenter__(self) -> Self:
@@ -56,9 +94,9 @@ class CountingProxy:
             timeout=ClientTimeout(total=None),
             auto_decompress=False,
         )
-        application = web.Application(client_max_size=2**40)
-        application.router.add_route("*", "/{path:.*}", self._pass_on)
-        self._runner = web.AppRunner(application, access_log=None)
+        server = _CountedServer(self._pass_on, access_log=None)
+        server.counted = self.connections
+        self._runner = web.ServerRunner(server)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -81,7 +119,7 @@ class CountingProxy:
         self.seen.clear()
         return counts
 
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+    async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append(Seen(operation_of(request, self.protocol), unquote(request.path)))
         self.bytes_up += request.content_length or 0
         if self.delay:
