@@ -38,7 +38,7 @@ MAY_IMPORT_LATE = {"package": {"app"}}
 OUTSIDE: dict[str, set[str]] = {
     "base": {"anyio", "cachetools", "traitlets", "typing_extensions"},
     **{provider: {"traitlets", "typing_extensions"} for provider in PROVIDERS},
-    "wrappers": {"traitlets", "anyio", "stamina", "typing_extensions"},
+    "wrappers": {"anyio", "cachetools", "stamina", "traitlets", "typing_extensions"},
     "factory": {"traitlets"},
     "storage": set(),
     "package": set(),

@@ -60,6 +60,18 @@ class TestCache(StorageConformance):
         return CacheStorage(MemoryStorage())
 
 
+class TestCacheOfSmallObjects(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return CacheStorage(MemoryStorage(), max_bytes=2048)
+
+
+class TestCacheOfNothing(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return CacheStorage(MemoryStorage(), max_bytes=0)
+
+
 class TestFaultTools(StorageConformance):
     @pytest.fixture
     def storage(self) -> BaseStorageService:
