@@ -114,7 +114,9 @@ class FilesHandler(JupyterHandler):
         self._give_up = task.cancel
         try:
             await task
-        except (asyncio.CancelledError, StreamClosedError):
+        except StreamClosedError:
+            self.log.debug("The client left before it had everything.")
+        except asyncio.CancelledError:
             if not self._client_left:
                 raise
             self.log.debug("The client left before it had everything.")

@@ -19,6 +19,7 @@ _TAG = re.compile(r'(?P<weak>W/)?(?P<tag>"[\x21\x23-\x7e\x80-\xff]*")')
 _PLAIN = re.compile(r'"[!#-<>-~][!#-~]*"')
 _ENCODED = '"='
 _ANY = "*"
+_HEADER_VALUE = re.compile(r"[!-~]+")
 
 
 def etag_of(version: Version) -> str:
@@ -28,11 +29,14 @@ def etag_of(version: Version) -> str:
     return f'{_ENCODED}{quote(version, safe="")}"'
 
 
-def version_of(etag: str) -> Version:
-    """The version of which `etag_of` made this."""
-    if etag.startswith(_ENCODED):
-        return Version(unquote(etag[len(_ENCODED) : -1]))
-    return Version(etag)
+def version_of(etag: str) -> Version | None:
+    """The version of which `etag_of` made this; None: none that a store should be asked for.
+
+    A tag may be anybody's invention, and providers put versions into headers as they are.
+    """
+    version = unquote(etag[len(_ENCODED) : -1]) if etag.startswith(_ENCODED) else etag
+    asked = _HEADER_VALUE.fullmatch(version) and version != _ANY
+    return Version(version) if asked else None
 
 
 def last_modified_of(meta: ObjectMeta) -> str:

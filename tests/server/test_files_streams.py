@@ -60,9 +60,10 @@ async def test_a_connection_that_breaks_midway_is_no_matter_to_the_client(
 
 @pytest.mark.settings(AT_ONCE)
 async def test_of_a_file_replaced_midway_nobody_gets_bytes_of_both(
-    api: Api, store: Store, manager: Any, ask: Ask
+    api: Api, store: Store, manager: Any, ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.put("a.bin", DATA)
+    manager.log.propagate = True
 
     async def replace() -> None:
         store.put("a.bin", OTHER)
@@ -74,6 +75,8 @@ async def test_of_a_file_replaced_midway_nobody_gets_bytes_of_both(
     assert wire.headers["content-length"] == str(len(DATA))
     assert 0 < len(body) < len(DATA)
     assert DATA.startswith(body)
+    assert "Sending was broken off" in caplog.text
+    assert "Traceback" not in caplog.text
     assert (await api.call("GET", "files", "a.bin")).body == OTHER
 
 
