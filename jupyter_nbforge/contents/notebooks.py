@@ -114,27 +114,42 @@ def _write_current(content: dict[str, Any]) -> Encoded | None:
 
 def _shallow_copy(content: dict[str, Any]) -> Any:
     """A copy of all that nbformat changes when it repairs, splits and strips a notebook."""
-    notebook = NotebookNode(content)
-    dict.__setitem__(notebook, "metadata", NotebookNode(content["metadata"]))
-    dict.__setitem__(notebook, "cells", [_copy_cell(cell) for cell in content["cells"]])
+    notebook = _copy(content)
+    dict.__setitem__(notebook, "metadata", _copy(content["metadata"]))
+    dict.__setitem__(notebook, "cells", [_copy_cell(cell) for cell in _listed(content["cells"])])
     return notebook
 
 
+def _copy(value: Any) -> NotebookNode:
+    """A dict's copy. The constructor alone would also take ``""`` and ``[]``, and store ``{}``."""
+    if not isinstance(value, dict):
+        raise TypeError("not a dict")
+    return NotebookNode(value)
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    """The value itself if it is a list: what else can be iterated would be stored as one."""
+    if not isinstance(value, list | tuple):
+        raise TypeError("not a list")
+    return value
+
+
 def _copy_cell(cell: dict[str, Any]) -> NotebookNode:
-    copied = NotebookNode(cell)
-    dict.__setitem__(copied, "metadata", NotebookNode(cell["metadata"]))
+    copied = _copy(cell)
+    dict.__setitem__(copied, "metadata", _copy(cell["metadata"]))
     if "attachments" in cell:
-        attachments = {name: dict(bundle) for name, bundle in cell["attachments"].items()}
+        attachments = {name: _copy(bundle) for name, bundle in cell["attachments"].items()}
         dict.__setitem__(copied, "attachments", attachments)
     if "outputs" in cell:
-        dict.__setitem__(copied, "outputs", [_copy_output(output) for output in cell["outputs"]])
+        outputs = [_copy_output(output) for output in _listed(cell["outputs"])]
+        dict.__setitem__(copied, "outputs", outputs)
     return copied
 
 
 def _copy_output(output: dict[str, Any]) -> NotebookNode:
-    copied = NotebookNode(output)
+    copied = _copy(output)
     if "data" in output:
-        dict.__setitem__(copied, "data", NotebookNode(output["data"]))
+        dict.__setitem__(copied, "data", _copy(output["data"]))
     return copied
 
 

@@ -100,18 +100,21 @@ def _checks_of(minor: int) -> _Checks | None:
     }:
         return None
     definitions["code_cell"]["properties"]["outputs"]["items"] = {}
+    # Named by its draft as the whole is: a later one takes 4.0 for an integer.
+    common = {"$schema": schema["$schema"], "definitions": definitions}
     return _Checks(
         fastjsonschema.compile(schema),
-        _kinds(definitions, "cell", "cell_type"),
-        _kinds(definitions, "output", "output_type"),
+        _kinds(common, "cell", "cell_type"),
+        _kinds(common, "output", "output_type"),
     )
 
 
-def _kinds(definitions: Mapping[str, Any], name: str, tag: str) -> dict[str, Check]:
+def _kinds(common: Mapping[str, Any], name: str, tag: str) -> dict[str, Check]:
     """A check for each value of `tag`: the alternatives exclude each other by it."""
+    definitions = common["definitions"]
     found: dict[str, Check] = {}
     for alternative in definitions[name]["oneOf"]:
         kind = definitions[alternative["$ref"].rpartition("/")[2]]
         (value,) = kind["properties"][tag]["enum"]
-        found[value] = fastjsonschema.compile({**alternative, "definitions": definitions})
+        found[value] = fastjsonschema.compile({**common, **alternative})
     return found

@@ -166,6 +166,30 @@ def test_to_encode_a_notebook_changes_nothing_in_it() -> None:
     assert json.dumps(content) == before
 
 
+WRONG_TYPES: list[Callable[[Any], dict[str, Any]]] = [
+    lambda value: {**new_notebook(), "cells": value},
+    lambda value: {**new_notebook(), "metadata": value},
+    lambda value: holding(bad_cell(metadata=value)),
+    lambda value: holding(bad_cell(outputs=value)),
+    lambda value: holding(bad_cell(outputs=[{**new_output("display_data"), "data": value}])),
+    lambda value: holding({**new_markdown_cell("a"), "attachments": {"a.png": value}}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::nbformat.warnings.MissingIDFieldWarning")
+@pytest.mark.parametrize("value", ["", "ab", [], {}, [["a", "b"]], {"a": "b"}, None, 1])
+@pytest.mark.parametrize("make", WRONG_TYPES)
+def test_what_is_of_a_wrong_type_is_stored_or_refused_as_by_nbformat(make: Any, value: Any) -> None:
+    content = json.loads(json.dumps(make(value)))
+    try:
+        expected = written(nbformat.from_dict(content))
+    except (AttributeError, TypeError):
+        with pytest.raises(HTTPError):
+            encode_notebook("a.ipynb", content)
+    else:
+        assert encode_notebook("a.ipynb", content).data == expected
+
+
 def bad_cell(**changes: Any) -> dict[str, Any]:
     cell = dict(new_code_cell("1", outputs=[new_output("stream", text="1")]))
     return {**cell, **changes}
@@ -184,6 +208,8 @@ BROKEN: list[Callable[[], Any]] = [
     lambda: holding(bad_cell(outputs={})),
     lambda: holding(bad_cell(id="not an id!")),
     lambda: holding(bad_cell(execution_count="1")),
+    lambda: holding(bad_cell(execution_count=4.0)),
+    lambda: holding(bad_cell(outputs=[{**new_output("execute_result"), "execution_count": 4.0}])),
     lambda: {**new_notebook(), "extra": 1},
     lambda: {**new_notebook(), "metadata": {"kernelspec": 1}},
     lambda: {**new_notebook(), "nbformat_minor": 99},
