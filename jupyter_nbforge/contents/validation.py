@@ -80,8 +80,10 @@ class _Checks:
     outputs: Mapping[str, Check]
 
     def run(self, notebook: Mapping[str, Any]) -> None:
-        self.notebook({**notebook, "cells": []})
-        for cell in notebook["cells"]:
+        cells = notebook["cells"]
+        # What is no list is left there to be refused.
+        self.notebook({**notebook, "cells": []} if isinstance(cells, list) else notebook)
+        for cell in cells:
             self.cells[cell["cell_type"]](cell)
             for output in cell.get("outputs", ()):
                 self.outputs[output["output_type"]](output)

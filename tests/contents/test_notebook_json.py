@@ -211,6 +211,8 @@ BROKEN: list[Callable[[], Any]] = [
     lambda: holding(bad_cell(execution_count=4.0)),
     lambda: holding(bad_cell(outputs=[{**new_output("execute_result"), "execution_count": 4.0}])),
     lambda: {**new_notebook(), "extra": 1},
+    lambda: {**new_notebook(), "cells": ""},
+    lambda: {**new_notebook(), "cells": {}},
     lambda: {**new_notebook(), "metadata": {"kernelspec": 1}},
     lambda: {**new_notebook(), "nbformat_minor": 99},
     lambda: {**new_notebook(), "nbformat_minor": "5"},
