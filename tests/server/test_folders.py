@@ -211,3 +211,23 @@ async def test_a_folder_of_2500_objects_is_renamed_whole(api: Api, store: Store)
         store.put(f"big/{name}", name)
     await api.rename("big", "moved")
     assert store.paths() == [f"moved/{name}" for name in names]
+
+
+@pytest.mark.stores("seaweedfs")
+@pytest.mark.timeout(300)
+async def test_a_folder_of_1100_objects_is_copied_renamed_and_deleted_whole(
+    store: Store, manager: Any
+) -> None:
+    names = [f"{number:04}.txt" for number in range(1100)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.put, [f"big/{name}" for name in names], names))
+    copied = (await manager.copy("big"))["path"]
+    await manager.rename("big", "moved")
+    assert {f"{folder}/{name}" for folder in (copied, "moved") for name in names} == {
+        path for path in store.paths() if path.endswith(".txt")
+    }
+    assert store.get(f"{copied}/1099.txt") == store.get("moved/1099.txt") == b"1099.txt"
+    manager.always_delete_dir = True
+    await manager.delete(copied)
+    await manager.delete("moved")
+    assert not [path for path in store.paths() if path.endswith(".txt")]
