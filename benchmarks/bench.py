@@ -44,7 +44,6 @@ class World:
     admin: Child
     proxy: Child
     watcher: Child
-    raw: Child
     s3contents: Path | None
     not_installed: str = ""
     numbers: Iterator[int] = field(default_factory=lambda: count(0, 1000))
@@ -74,9 +73,9 @@ def world() -> Iterator[World]:
         direct = Store(weed.endpoint_url, _BUCKET, weed.access_key, weed.secret_key)
         proxy = stack.enter_context(Child(ProxyService, weed.endpoint_url))
         behind = replace(direct, endpoint=proxy.ask("address"))
-        admin, raw = (stack.enter_context(Child(Raw, store)) for store in (direct, behind))
+        admin = stack.enter_context(Child(Raw, direct))
         watcher = stack.enter_context(Child(Watcher))
-        yield World(folder, direct, behind, admin, proxy, watcher, raw, s3contents, not_installed)
+        yield World(folder, direct, behind, admin, proxy, watcher, s3contents, not_installed)
 
 
 def run(rows: list[Gesture], delays: list[float], scale: Scale) -> Run:
@@ -116,14 +115,15 @@ def _measured(everything: World, row: Gesture, system: System, delay: float) -> 
 
 
 def _measure(everything: World, row: Gesture, system: System, delay: float) -> Measurement:
-    """Each gesture gets a server that has just started: what memory it needs can then be seen."""
+    """Each gesture gets a process that has just started: what memory it needs can then be seen."""
     first = next(everything.numbers)
     place = everything.place(system)
     if not system.served:
-        actor: Actor = RawActor(system, place, everything.raw)
-        actor.prepare(row, first)
-        observer = Observer(actor, everything.raw.pid, everything.proxy, None)
-        return observer.measure(row, delay, first)
+        with Child(Raw, everything.behind) as raw:
+            actor: Actor = RawActor(system, place, raw)
+            actor.prepare(row, first)
+            observer = Observer(actor, raw.pid, everything.proxy, None)
+            return observer.measure(row, delay, first)
     with tempfile.TemporaryDirectory(dir=everything.folder) as home:
         process = jupyter_process(
             system, everything.behind, everything.disk, Path(home), everything.s3contents
@@ -151,10 +151,14 @@ def _proxy_speeds(everything: World, mib: int) -> dict[str, float]:
     speeds: dict[str, float] = {}
     path = f"{PREFIX}/speed/big.bin"
     everything.admin.ask("write_large", path, mib)
-    for name, child in (("store", everything.admin), ("store behind the proxy", everything.raw)):
-        for gesture, arguments in (("download", (path,)), ("upload", (f"{path}-2", mib))):
-            times: list[Timing] = [child.ask("perform", gesture, *arguments) for _ in range(3)]
-            speeds[f"{gesture}, {name}"] = round(mib / min(one.seconds for one in times), 1)
+    for name, store in (
+        ("store", everything.direct),
+        ("store behind the proxy", everything.behind),
+    ):
+        with Child(Raw, store) as raw:
+            for gesture, arguments in (("download", (path,)), ("upload", (f"{path}-2", mib))):
+                times: list[Timing] = [raw.ask("perform", gesture, *arguments) for _ in range(3)]
+                speeds[f"{gesture}, {name}"] = round(mib / min(one.seconds for one in times), 1)
     return speeds
 
 

@@ -107,14 +107,21 @@ def _stalls(run: Run, ours: Measurement) -> Iterator[Claim]:
         value = f"{beyond * _MS:.0f} ms ({ours.stall * _MS:.0f} - {least.stall * _MS:.0f})"
         target = f"under {_STALL_AT_MOST * _MS:.0f} ms"
         yield Claim(f"{_STALL}: {_where(ours)}", target, value, beyond < _STALL_AT_MOST)
+    yield _stall_over_s3contents(run, ours, 0.0 if least is None else least.stall or 0.0)
+
+
+def _stall_over_s3contents(run: Run, ours: Measurement, least: float) -> Claim:
+    """`least`: the part of both that is Jupyter's."""
     text, target = f"{_STALL_RATIO}: {_where(ours)}", f"under {_OF_S3CONTENTS_AT_MOST:g}"
     theirs = run.find(ours.gesture, "s3contents", ours.delay)
     if theirs is None or theirs.stall is None or ours.stall is None:
-        yield Claim(text, target, "s3contents does not do it", None)
-        return
+        return Claim(text, target, "s3contents does not do it", None)
     ratio = ours.stall / theirs.stall
-    value = f"{ratio:.2f} ({ours.stall * _MS:.0f} / {theirs.stall * _MS:.0f} ms)"
-    yield Claim(text, target, value, ratio < _OF_S3CONTENTS_AT_MOST)
+    value = f"{ratio:.2f} ({ours.stall * _MS:.0f} / {theirs.stall * _MS:.0f} ms"
+    if theirs.stall > least:
+        beyond = max(0.0, ours.stall - least) / (theirs.stall - least)
+        value += f"; {beyond:.2f} beyond Jupyter's HTTP layer"
+    return Claim(text, target, f"{value})", ratio < _OF_S3CONTENTS_AT_MOST)
 
 
 def _downloads(run: Run, ours: Measurement) -> Claim:

@@ -11,10 +11,10 @@ from .actors import Actor, Performed
 from .children import Child, ChildError
 from .gestures import Gesture
 from .lab import GestureError
-from .memory import PeakMemory
 from .proxy import Traffic
 from .results import Measurement
 from .systems import NBFORGE
+from .usage import PeakMemory, processor_seconds
 from .watcher import Waiting
 
 _ENOUGH_SECONDS = 12.0
@@ -34,6 +34,7 @@ class _Seen:
     performed: list[Performed] = field(default_factory=list)
     traffic: list[Traffic] = field(default_factory=list)
     stalls: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
 
 class Observer:
@@ -84,7 +85,10 @@ class Observer:
         if self._watcher is not None:
             self._watcher.ask("take")
         self._proxy.ask("traffic")
+        used = processor_seconds(self._pid)
         performed = self._actor.perform(gesture, number)
+        if used is not None:
+            seen.processor.append((processor_seconds(self._pid) or used) - used)
         seen.traffic.append(self._proxy.ask("traffic"))
         seen.performed.append(performed)
         if self._watcher is not None:
@@ -114,7 +118,8 @@ def _summary(
         system,
         delay,
         seconds=statistics.median(seconds),
-        stall=statistics.median(stalls) if stalls else None,
+        stall=_median(stalls),
+        processor_seconds=_median(seen.processor[skipped:]),
         requests=typical.total,
         megabytes=typical.bytes_both_ways / _MB,
         growth_mib=None if growth is None else growth / _MIB,
@@ -123,6 +128,10 @@ def _summary(
         all_seconds=seconds,
         all_stalls=stalls,
     )
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def _parts(performed: list[Performed]) -> dict[str, float]:

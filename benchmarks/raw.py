@@ -70,6 +70,7 @@ class Raw:
             ),
         )
         self._client: S3Client = await self._context.__aenter__()
+        self._client.meta.events.register_last("before-call.s3", _send_at_once)
         self._part = file_bytes(PART_SIZE // MIB)
         self._edited = b""
         return self
@@ -197,6 +198,11 @@ class Raw:
                 await one
 
         await asyncio.gather(*map(limited, work))
+
+
+def _send_at_once(params: dict[str, Any], **details: Any) -> None:
+    """Do not ask before each write whether it may be sent: that costs a round trip."""
+    params["headers"].pop("Expect", None)
 
 
 @asynccontextmanager

@@ -60,8 +60,9 @@ def _claims(found: list[Claim]) -> Iterator[str]:
 
 
 def _measurements(run: Run, delay: float) -> Iterator[str]:
-    yield "| gesture | system | seconds | requests | MB | memory growth, MiB | longest stall, ms |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    columns = "seconds", "CPU s", "requests", "MB", "memory growth, MiB", "longest stall, ms"
+    yield f"| gesture | system | {' | '.join(columns)} |"
+    yield f"| --- | --- |{' ---: |' * len(columns)}"
     for gesture in run.gestures:
         named = False
         for system, title in run.titles.items():
@@ -73,10 +74,11 @@ def _measurements(run: Run, delay: float) -> Iterator[str]:
 
 def _cells(one: Measurement) -> str:
     if one.failure is not None:
-        return f"fails: {one.failure.replace('|', '/')} | | | |"
+        return f"fails: {one.failure.replace('|', '/')} | | | | |"
     return " | ".join(
         (
             _number(one.seconds, 3),
+            _number(one.processor_seconds, 2),
             _number(one.requests, 0),
             _number(one.megabytes, 1),
             _number(one.growth_mib, 0),

@@ -14,9 +14,9 @@ from typing_extensions import Self
 class Measurement:
     """One gesture on one system with one delay.
 
-    Seconds, stalls and requests are medians of the repetitions that count, bytes those of one
-    repetition, `growth` the most in all repetitions together. None means not measured; with a
-    `failure` the gesture was not made, and the sentence says what happened.
+    Seconds, stalls, the server's processor time and requests are medians of the repetitions that
+    count, bytes those of one repetition, `growth_mib` the most in all repetitions together. None
+    means not measured; with a `failure` the gesture was not made, and it says what happened.
     """
 
     gesture: str
@@ -24,6 +24,7 @@ class Measurement:
     delay: float
     seconds: float | None = None
     stall: float | None = None
+    processor_seconds: float | None = None
     requests: int | None = None
     megabytes: float | None = None
     growth_mib: float | None = None

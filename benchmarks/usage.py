@@ -1,7 +1,8 @@
-"""How much memory a process takes at most while something is going on, seen from outside."""
+"""What a process and its children use of the machine, seen from outside."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,17 @@ class PeakMemory:
             with suppress(OSError):
                 growth += max(0, _status(member, "VmHWM") - self._before.get(member, 0))
         return growth if self._before else None
+
+
+def processor_seconds(pid: int) -> float | None:
+    """Seconds of processor time up to now; None where the system does not tell."""
+    ticks = 0
+    for member in _family(pid):
+        with suppress(OSError):
+            # The name of the program, which may hold anything, ends with the last bracket.
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # in user and in system mode
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
 def _family(pid: int) -> Iterator[int]:
