@@ -115,6 +115,7 @@ class S3Connection:
             await context.__aexit__(None, None, None)
 
     def _make(self) -> tuple[AbstractAsyncContextManager[S3Client], S3Client]:
+        import aiobotocore
         from aiobotocore.config import AioConfig
         from aiobotocore.session import AioSession
         from botocore import UNSIGNED
@@ -125,6 +126,8 @@ class S3Connection:
             # The retry wrapper retries, and it alone knows what was sent before.
             retries={"total_max_attempts": 1, "mode": "standard"},
             http_session_cls=_once_session(),
+            # Else botocore puts one together for each request, an eighth of its work.
+            user_agent=f"aiobotocore/{aiobotocore.__version__}",
             user_agent_extra="jupyter-nbforge",
             **self._config,
         )

@@ -22,6 +22,7 @@ from jupyter_nbforge.testing.servers import SeaweedServer
 
 from .conftest import MakeS3
 from .sdk import sdk
+from .stub import Request, answer, stub_s3
 
 
 class Opened:
@@ -242,6 +243,18 @@ async def test_a_client_is_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> 
         await sdk(storage)
     assert threads
     assert threading.get_ident() not in threads
+
+
+async def test_requests_say_which_software_makes_them() -> None:
+    agents = list[str]()
+
+    def reply(request: Request, number: int) -> bytes:
+        agents.append(request.headers["user-agent"])
+        return answer(204)
+
+    async with stub_s3(reply) as storage:
+        await storage.delete("a")
+    assert all(name in agents[-1] for name in ("jupyter-nbforge", "aiobotocore/"))
 
 
 async def test_a_read_that_is_cancelled_frees_its_connection(
