@@ -10,6 +10,8 @@ from .systems import HTTP, LOCAL, NBFORGE, RAW_ALLOWED, S3CONTENTS, System
 
 Kind = Literal["open", "reopen", "save", "list", "rename", "upload", "download", "idle"]
 
+_OFTEN = 4
+
 IDLE_FOLDER = 10
 """How many files the folder has that is listed while nobody does anything."""
 
@@ -75,13 +77,11 @@ def gestures(scale: Scale, *, large: bool = False) -> list[Gesture]:
     """All rows, in their order."""
     rows: list[Gesture] = []
     for name in scale.notebooks:
-        small = name in ("0.1 MB", "4 MB")
-        often = 5 if small else 4
-        rows.append(Gesture("open", name, 0, often, 1))
-        if not small:
-            rows.append(Gesture("reopen", name, 0, often, 1))
-        rows.append(Gesture("save", name, 0, often, 1))
-    rows += [Gesture("list", f"{count:,}", count, 5, 1) for count in scale.lists]
+        rows.append(Gesture("open", name, 0, _OFTEN, 1))
+        if name not in ("0.1 MB", "4 MB"):
+            rows.append(Gesture("reopen", name, 0, _OFTEN, 1))
+        rows.append(Gesture("save", name, 0, _OFTEN, 1))
+    rows += [Gesture("list", f"{count:,}", count, _OFTEN, 1) for count in scale.lists]
     rows.append(Gesture("rename", str(scale.renamed), scale.renamed, 3))
     transfers = [(scale.transferred_mib, 2)] + [(LARGE_MIB, 1)] * large
     for mib, often in transfers:

@@ -17,7 +17,7 @@ from .systems import NBFORGE
 from .usage import PeakMemory, processor_seconds
 from .watcher import Waiting
 
-_ENOUGH_SECONDS = 12.0
+_ENOUGH_SECONDS = 8.0
 """After so much of one gesture it is not made again."""
 
 _IDLE_SECONDS = 0.5
