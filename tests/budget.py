@@ -6,6 +6,7 @@ The budgets are those of the README's table; who makes the calls, and who counts
 from __future__ import annotations
 
 import abc
+import asyncio
 import base64
 import json
 import math
@@ -67,6 +68,10 @@ class JupyterLab(abc.ABC):
         if by_hand:
             await self.call("POST", f"{path}/checkpoints")
 
+    async def watch(self, path: str) -> Any:
+        """What a collaboration room asks of its document each second."""
+        return await self.call("GET", path, content=0, hash=1)
+
     async def upload(self, path: str, chunks: int) -> None:
         piece = base64.b64encode(secrets.token_bytes(2**20)).decode()
         for number in range(1, chunks + 1):
@@ -91,8 +96,13 @@ class Gesture:
     pause: float = AGE
 
 
-def gestures(lab: JupyterLab, many: int) -> list[Gesture]:
-    """The rows of the table, in the order in which they can be made after `files`."""
+def gestures(
+    lab: JupyterLab, many: int, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> list[Gesture]:
+    """The rows of the table, in the order in which they can be made after `files`.
+
+    `wait` lets so many seconds pass for the server.
+    """
     calls = lab.call
     return [
         Gesture(f"list a folder of {FEW}", lambda: lab.list_folder("ten"), 1),
@@ -140,7 +150,23 @@ def gestures(lab: JupyterLab, many: int) -> list[Gesture]:
             for mib in UPLOADS_MIB
         ),
         Gesture("download", lambda: lab.download("ten/1.ipynb"), 1),
+        Gesture("open a notebook again", lambda: lab.open_notebook("ten/1.ipynb"), 2),
+        Gesture("idle minute", lambda: _each(wait, 10, lambda: lab.list_folder("ten")), 6),
+        Gesture(
+            "idle minute of a shared document",
+            lambda: _each(wait, 1, lambda: lab.watch("ten/1.ipynb")),
+            60,
+        ),
     ]
+
+
+async def _each(
+    wait: Callable[[float], Awaitable[None]], seconds: int, ask: Callable[[], Awaitable[Any]]
+) -> None:
+    """Ask every so many `seconds`, for a minute."""
+    for _ in range(60 // seconds):
+        await wait(seconds)
+        await ask()
 
 
 async def _opened_and_saved(lab: JupyterLab, path: str) -> None:

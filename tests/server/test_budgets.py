@@ -90,7 +90,11 @@ async def test_each_gesture_is_within_its_budget(
     api: Api, manager: Any, proxy: CountingProxy
 ) -> None:
     pass_by, over = Aging(manager), list[str]()
-    for gesture in gestures(Lab(api), MANY):
+
+    async def wait(seconds: float) -> None:
+        pass_by(seconds)
+
+    for gesture in gestures(Lab(api), MANY, wait):
         if gesture.before is not None:
             await gesture.before()
         pass_by(gesture.pause)
