@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from cachetools import LRUCache
 from traitlets import Unicode
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
@@ -30,6 +31,9 @@ from .upload import WrapperUpload
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_REPORTED = 1000
+"""Folders of which it is remembered that the log has told of their odd names."""
 
 
 class PrefixStorage(WrapperStorage):
@@ -54,7 +58,7 @@ class PrefixStorage(WrapperStorage):
             kwargs["prefix"] = prefix
         super().__init__(inner, **kwargs)
         self._root = _checked_root(self.prefix)
-        self._reported: set[str] = set()
+        self._reported: LRUCache[str, bool] = LRUCache(_REPORTED)
 
     @property
     def url(self) -> str:
@@ -162,7 +166,7 @@ class PrefixStorage(WrapperStorage):
             start_after=None if start_after is None else self._root + start_after,
             page_size=page_size,
         )
-        left_out: list[str] = []
+        left_out = _LeftOut()
         try:
             while True:
                 with self._named_as_given(prefix):
@@ -250,7 +254,7 @@ class PrefixStorage(WrapperStorage):
             raise StorageError(f"The storage answered for another path, {meta.path!r}.")
         return _renamed(meta, meta.path[len(self._root) :]) if self._root else meta
 
-    def _page(self, page: ListPage, left_out: list[str]) -> ListPage:
+    def _page(self, page: ListPage, left_out: _LeftOut) -> ListPage:
         objects = [meta for meta in page.objects if self._is_shown(meta.path, left_out)]
         prefixes = [prefix for prefix in page.prefixes if self._is_shown(prefix, left_out)]
         if not self._root:
@@ -261,27 +265,28 @@ class PrefixStorage(WrapperStorage):
             tuple(prefix[start:] for prefix in prefixes),
         )
 
-    def _is_shown(self, key: str, left_out: list[str]) -> bool:
+    def _is_shown(self, key: str, left_out: _LeftOut) -> bool:
         if key == self._root and key:
             return False  # the marker of the root, which needs none
         path = key[len(self._root) :]
         if key.startswith(self._root) and (_is_plain(path) or invalid_reason(path) is None):
             return True
-        left_out.append(key)
+        left_out.count += 1
+        left_out.example = left_out.example or key
         return False
 
-    def _report(self, prefix: str, left_out: list[str]) -> None:
-        if not left_out:
+    def _report(self, prefix: str, left_out: _LeftOut) -> None:
+        if not left_out.count:
             return
         level = logging.DEBUG if prefix in self._reported else logging.WARNING
-        self._reported.add(prefix)
+        self._reported[prefix] = True
         self.log.log(
             level,
             "%d names in %r of %s are not shown because they are no valid path, for example %r.",
-            len(left_out),
+            left_out.count,
             prefix,
             self.url,
-            left_out[0],
+            left_out.example,
         )
 
     @contextlib.contextmanager
@@ -301,6 +306,14 @@ class PrefixStorage(WrapperStorage):
         for path in paths:
             error.message = error.message.replace(repr(self._root + path), repr(path))
         error.args = (error.message,)
+
+
+@dataclasses.dataclass(slots=True)
+class _LeftOut:
+    """Names of a listing that are not shown."""
+
+    count: int = 0
+    example: str = ""
 
 
 class _PrefixUpload(WrapperUpload):

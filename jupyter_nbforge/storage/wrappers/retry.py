@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +24,7 @@ from ..types import (
     Version,
     WriteCondition,
 )
+from ..workers import for_each
 from .attempts import Attempts
 from .base import WrapperStorage
 from .recognise import Sent, copied, moved
@@ -162,14 +162,14 @@ class RetryStorage(WrapperStorage):
         return False
 
     async def _gone(self, paths: list[str]) -> set[str]:
-        limit = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        gone: set[str] = set()
 
-        async def look(path: str) -> bool:
-            async with limit:
-                return await self._is_gone(path)
+        async def look(path: str) -> None:
+            if await self._is_gone(path):
+                gone.add(path)
 
-        answers = await asyncio.gather(*map(look, paths))
-        return {path for path, gone in zip(paths, answers, strict=True) if gone}
+        await for_each(look, paths, _LOOKS_AT_ONCE)
+        return gone
 
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None

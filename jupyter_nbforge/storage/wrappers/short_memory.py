@@ -313,7 +313,7 @@ class ShortMemoryStorage(WrapperStorage):
                     self._note_write(path, None if overlapped else done.get(path))
 
     def _note_write(self, path: str, fact: Fact | None) -> None:
-        for watch in self._watches:
+        for watch in list(self._watches):
             watch.note_write(path)
         for key in [key for key in self._listings if path.startswith(key[0])]:
             self._note_in_listing(key, path, fact)
