@@ -53,13 +53,7 @@ async def rename_folder(manager: NBForgeContentsManager, old: str, new: str) -> 
         if parent_of(old) != parent_of(new):
             await folders.keep_parent(storage, as_prefix(old), manager.all_leaving)
         if move.begun is None:
-            if move.orphans:
-                # Not once it has begun: what lies there may then be what it has moved. Of a
-                # name that no folder has, the files of these checkpoints are long gone.
-                await storage.delete_many([meta.path for meta in move.orphans])
-            skipped = len(as_prefix(old))
-            paths = [meta.path[skipped:] for meta in move.objects]
-            await journal.begin_move(storage, old, new, paths)
+            await _begin(manager, move, old, new)
         try:
             await _move(manager, move, old, new)
         except PreconditionError:
@@ -70,6 +64,16 @@ async def rename_folder(manager: NBForgeContentsManager, old: str, new: str) -> 
     manager.known.forget(new)
     manager.forget_below(old)
     manager.forget_below(new)
+
+
+async def _begin(manager: NBForgeContentsManager, move: _Move, old: str, new: str) -> None:
+    if move.orphans:
+        # Not once it has begun: what lies there may then be what it has moved. Of a name that
+        # no folder has, the files of these checkpoints are long gone.
+        await manager.storage.delete_many([meta.path for meta in move.orphans])
+    skipped = len(as_prefix(old))
+    paths = [meta.path[skipped:] for meta in move.objects]
+    await journal.begin_move(manager.storage, old, new, paths)
 
 
 async def _look(manager: NBForgeContentsManager, old: str, new: str) -> _Move:

@@ -144,10 +144,7 @@ class GCSConnection:
             status, content = response.status_code, response.content
             if not (200 <= status < 300 or status in accepted):
                 raise RefusedError(status, response.headers, content, about)
-            try:
-                parsed = parse(Answer(status, response.headers, content))
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                raise GarbledError from error
+            parsed = _parsed(parse, Answer(status, response.headers, content))
             self.bucket_seen = True
             return parsed
 
@@ -320,3 +317,10 @@ class GCSConnection:
             ) from error
         signing_session = new_session(signing, token_request, options)
         return Opened(client, session, signing_session, token_request)
+
+
+def _parsed(parse: Callable[[Answer], T], answer: Answer) -> T:
+    try:
+        return parse(answer)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise GarbledError from error

@@ -27,24 +27,10 @@ async def list_pages(
     Where a listing starts inside a folder that is to be folded, stores may differ: so the
     folder is asked for by itself, and then skipped.
     """
-    request = {
-        "prefix": prefix,
-        "maxResults": str(min(page_size or _PAGE_SIZE, _PAGE_SIZE)),
-        "fields": _FIELDS,
-    }
-    if delimiter is not None:
-        request["delimiter"] = delimiter
-    if glob is not None:
-        request["matchGlob"] = glob
-    if start_after:
-        request["startOffset"] = start_after
+    request = _request(prefix, delimiter, start_after, page_size)
     folder = folded_at(prefix, delimiter, start_after)
     if folder is not None:
-        # Two, for one may be `start_after` itself: the offset is part of a listing.
-        rest = {**request, "prefix": folder, "maxResults": "2"}
-        del rest["delimiter"]
-        found, _ = await _list(connection, rest)
-        if any(meta.path != start_after for meta in found.objects):
+        if await _goes_on(connection, request, folder, start_after):
             yield ListPage(prefixes=(folder,))
         request["startOffset"] = folder[:-1] + chr(ord(folder[-1]) + 1)
     async for page in _pages(connection, request):
@@ -52,6 +38,32 @@ async def list_pages(
             tuple(meta for meta in page.objects if meta.path != start_after),
             tuple(name for name in page.prefixes if name != folder),
         )
+
+
+def _request(
+    prefix: str, delimiter: str | None, start_after: str | None, page_size: int | None
+) -> dict[str, str]:
+    request = {
+        "prefix": prefix,
+        "maxResults": str(min(page_size or _PAGE_SIZE, _PAGE_SIZE)),
+        "fields": _FIELDS,
+    }
+    if delimiter is not None:
+        request["delimiter"] = delimiter
+    if start_after:
+        request["startOffset"] = start_after
+    return request
+
+
+async def _goes_on(
+    connection: GCSConnection, request: Mapping[str, str], folder: str, start_after: str | None
+) -> bool:
+    """Whether a folder holds anything after `start_after`."""
+    # Two, for one may be `start_after` itself: the offset is part of a listing.
+    rest = {**request, "prefix": folder, "maxResults": "2"}
+    del rest["delimiter"]
+    found, _ = await _list(connection, rest)
+    return any(meta.path != start_after for meta in found.objects)
 
 
 async def _pages(connection: GCSConnection, request: dict[str, str]) -> AsyncIterator[ListPage]:

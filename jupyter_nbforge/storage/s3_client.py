@@ -141,11 +141,16 @@ class S3Connection:
             raise
         except ValueError as error:
             raise ConfigurationError("AWS_ENDPOINT_URL is not a URL of S3.") from error
-        client.meta.events.register_last("before-call.s3", _send_at_once)
-        # Typed as Any: the stubs know of no handler that is awaited.
-        handler: Any = read_page
-        client.meta.events.register("before-parse.s3.ListObjectsV2", handler)
+        _watch(client)
         return context, client
+
+
+def _watch(client: S3Client) -> None:
+    """Have our handlers called by the client."""
+    client.meta.events.register_last("before-call.s3", _send_at_once)
+    # Typed as Any: the stubs know of no handler that is awaited.
+    handler: Any = read_page
+    client.meta.events.register("before-parse.s3.ListObjectsV2", handler)
 
 
 def _send_at_once(params: dict[str, Any], **kwargs: Any) -> None:
