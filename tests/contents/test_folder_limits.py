@@ -55,6 +55,16 @@ async def test_a_folder_of_too_many_objects_is_refused_before_anything_is_done(
     assert await contents_of(store) == before
 
 
+async def test_a_folder_over_the_limit_is_refused_before_anything_is_copied(
+    managers: Managers, store: MemoryStorage
+) -> None:
+    await store.put("old/big", b"x" * (2**20 + 1))
+    with pytest.raises(HTTPError) as refused:
+        await managers(max_copy_folder_size_mb=1).copy("old")
+    assert refused.value.status_code == 400
+    assert set(await contents_of(store)) == {"old/big"}
+
+
 @each_act
 async def test_a_folder_of_just_as_many_objects_as_allowed_is_worked_on(
     managers: Managers, store: MemoryStorage, action: str

@@ -198,16 +198,6 @@ async def test_copying_a_folder_copies_all_of_it_and_its_own_copy_too(
         assert found[f"old-Copy1/{path}"] == data
 
 
-async def test_a_folder_over_the_limit_is_refused_before_anything_is_copied(
-    managers: Managers, store: MemoryStorage
-) -> None:
-    await store.put("old/big", b"x" * (2**20 + 1))
-    with pytest.raises(HTTPError) as refused:
-        await managers(max_copy_folder_size_mb=1).copy("old")
-    assert refused.value.status_code == 400
-    assert set(await contents_of(store)) == {"old/big"}
-
-
 async def test_keys_that_are_no_paths_are_neither_shown_nor_touched(
     managers: Managers, store: MemoryStorage
 ) -> None:
