@@ -16,6 +16,7 @@ from .test_links import _signed_lifetime
 
 MIB = 2**20
 DATA = b"x" * (MIB + 1)
+_FAILED = "is sent by the server"
 ABOVE_1 = {
     "NBForgeContentsManager": {"redirect_downloads_above_mb": 1},
     # What is small enough to be kept is read whole before it is passed on.
@@ -56,7 +57,7 @@ async def test_a_large_download_goes_to_the_store_with_its_type_and_name(
 
 
 @pytest.mark.stores("seaweedfs")
-@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.png", "a.txt", "a.ipynb"])
+@pytest.mark.parametrize("name", ["a.html", "a.xhtml", "a.svg", "a.txt", "a.ipynb"])
 async def test_what_a_browser_shows_is_redirected_only_to_be_saved(
     api: Api, store: Store, name: str
 ) -> None:
@@ -90,26 +91,36 @@ async def test_what_need_not_or_cannot_be_redirected_comes_from_the_server(
 @pytest.mark.stores("seaweedfs")
 @pytest.mark.settings({"RetryStorage": {"max_attempts": 1}})
 async def test_where_no_link_can_be_made_the_server_sends_the_file(
-    api: Api, store: Store, manager: Any
+    api: Api, store: Store, manager: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.put("a.bin", DATA)
+    manager.log.propagate = True
     faulty(manager).fail("get_presigned_url")
     answer = await _get(api, "a.bin")
     assert (answer.status, answer.body == DATA) == (200, True)
+    assert _FAILED in caplog.text
     assert (await _get(api, "a.bin")).status == 302
 
 
 @pytest.mark.stores("memory")
-async def test_a_store_without_links_sends_through_the_server(api: Api, store: Store) -> None:
+async def test_a_store_without_links_sends_through_the_server(
+    api: Api, store: Store, manager: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     store.put("a.bin", DATA)
+    manager.log.propagate = True
     assert (await _get(api, "a.bin")).status == 200
+    assert _FAILED not in caplog.text
 
 
 @pytest.mark.stores("seaweedfs")
 @pytest.mark.settings({"NBForgeContentsManager": {"max_link_lifetime": 0.5}})
-async def test_where_links_are_switched_off_nothing_is_redirected(api: Api, store: Store) -> None:
+async def test_where_links_are_switched_off_nothing_is_redirected(
+    api: Api, store: Store, manager: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     store.put("a.bin", DATA)
+    manager.log.propagate = True
     assert (await _get(api, "a.bin")).status == 200
+    assert _FAILED not in caplog.text
 
 
 @pytest.mark.settings({"NBForgeContentsManager": {"max_link_lifetime": 20.5}})

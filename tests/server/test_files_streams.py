@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
@@ -222,17 +223,29 @@ async def test_reading_ahead_ends_with_its_user() -> None:
 
 
 async def test_an_error_of_reading_ahead_comes_in_its_place_and_not_after_the_end() -> None:
+    asked = asyncio.Event()
+
     async def broken() -> AsyncIterator[bytes]:
         yield b"1"
-        raise UnavailableError("The storage cannot be reached.")
+        try:
+            asked.set()
+            await asyncio.sleep(0)
+        finally:
+            raise UnavailableError("The storage cannot be reached.")
 
     async with aclosing(read_ahead(broken())) as chunks:
         assert await anext(chunks) == b"1"
         with pytest.raises(UnavailableError):
             await anext(chunks)
+    asked.clear()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: complaints.append(about))
     async with aclosing(read_ahead(broken())) as chunks:
         assert await anext(chunks) == b"1"
-        await asyncio.sleep(0)
+        await asked.wait()
+    del chunks
+    gc.collect()
+    assert complaints == []
 
 
 async def test_empty_chunks_do_not_end_a_body() -> None:
