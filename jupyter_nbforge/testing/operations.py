@@ -96,4 +96,8 @@ def _azure(request: web.BaseRequest) -> str:
     return method
 
 
-_TABLES: dict[Protocol, Callable[[web.BaseRequest], str]] = {"s3": _s3, "gcs": _gcs, "azure": _azure}
+_TABLES: dict[Protocol, Callable[[web.BaseRequest], str]] = {
+    "s3": _s3,
+    "gcs": _gcs,
+    "azure": _azure,
+}
