@@ -22,7 +22,7 @@ from yarl import URL
 from .operations import Protocol, operation_of
 
 _HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    {"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 CHUNK_SIZE = 256 * 1024
 
@@ -122,6 +122,10 @@ class CountingProxy:
     async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append(Seen(operation_of(request, self.protocol), unquote(request.path)))
         self.bytes_up += request.content_length or 0
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+            # botocore asks before each write. A server without an application leaves the answer
+            # to its handler, and without one aiohttp's clients wait for ever.
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self.delay:
             await asyncio.sleep(self.delay)
         # The path goes on as it came, byte for byte: the signature is over just that.

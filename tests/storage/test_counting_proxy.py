@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp import ClientSession, ClientTimeout
 from aiohttp.test_utils import make_mocked_request
 from azure.storage.blob import BlobServiceClient
 
@@ -124,6 +125,19 @@ async def test_bytes_of_bodies_are_counted_each_way(
         finally:
             await storage.aclose()
         assert (proxy.bytes_up, proxy.bytes_down) == (300_000, 300_000)
+
+
+async def test_a_client_that_asks_before_it_sends_is_told_to_go_on(
+    moto_server: MotoServer, make_s3: MakeS3
+) -> None:
+    storage = make_s3(moto_server)
+    async with (
+        CountingProxy(moto_server.endpoint_url) as proxy,
+        ClientSession(proxy.endpoint_url, timeout=ClientTimeout(total=20)) as client,
+        client.put(f"/{storage.bucket}/asked", data=b"data", expect100=True) as answer,
+    ):
+        assert answer.status == 200
+    await storage.aclose()
 
 
 async def test_azure_signatures_are_good_behind_it(azurite_server: AzuriteServer) -> None:
