@@ -20,7 +20,7 @@ from typing_extensions import Self
 from .corpus import Chunks
 
 _JSON = {"Content-Type": "application/json"}
-_TIMEOUT = 900.0
+_TIMEOUT = 300.0
 _MESSAGE_LENGTH = 200
 
 

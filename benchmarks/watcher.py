@@ -14,7 +14,7 @@ from typing_extensions import Self
 PAUSE = 0.005
 """Seconds between an answer and the next question."""
 
-_TIMEOUT = 900.0
+_TIMEOUT = 300.0
 _END_OF_HEADERS = b"\r\n\r\n"
 
 
