@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from ..storage.types import IfAbsent, IfMatch, ObjectMeta, WriteCondition
 
 _REMEMBERED = 16_384
+_LOOK_SECONDS = 10.0
 
 
 class Knowledge:
@@ -20,6 +21,7 @@ class Knowledge:
 
     def __init__(self) -> None:
         self._shown: LRUCache[str, ObjectMeta | None] = LRUCache(_REMEMBERED)
+        self._looked: TTLCache[str, bool] = TTLCache(_REMEMBERED, _LOOK_SECONDS)
         self._folder_times: LRUCache[str, datetime] = LRUCache(_REMEMBERED)
 
     def shown(self, path: str) -> ObjectMeta | None:
@@ -38,10 +40,17 @@ class Knowledge:
         """What a client saw is there no longer, and by its own doing."""
         self._shown.pop(path, None)
 
+    def note_look(self, path: str, exists: bool) -> None:
+        """The server has looked whether a file is there, as it does just before a save."""
+        self._looked[path] = exists
+
     def condition(self, path: str) -> WriteCondition | None:
-        """On what a save of this path depends; None where it was never seen."""
+        """On what a save of this path depends; None where it was never seen.
+
+        Where no client has seen it, but the look before the save has found nothing: that.
+        """
         if path not in self._shown:
-            return None
+            return IfAbsent() if self._looked.get(path) is False else None
         meta = self._shown[path]
         return IfAbsent() if meta is None else IfMatch(meta.version)
 

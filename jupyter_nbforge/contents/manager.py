@@ -95,22 +95,27 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         if self.uploads.is_running(path):
             return True  # as good as there: the question comes before each of its chunks
         with http_errors():
+            exists = await self._look_for_file(path)
+        self.known.note_look(path, exists)
+        return exists
+
+    async def _look_for_file(self, path: str) -> bool:
+        recalled = self.storage.recall(path)
+        if recalled is not None:
+            return bool(recalled)
+        likely_folder = "." not in name_of(path)
+        if likely_folder and await folders.names_in(self.storage, path) is not None:
+            return False
+        if self.known.shown(path) is None:
+            await folders.look_around(self.storage, path)
             recalled = self.storage.recall(path)
             if recalled is not None:
                 return bool(recalled)
-            likely_folder = "." not in name_of(path)
-            if likely_folder and await folders.names_in(self.storage, path) is not None:
-                return False
-            if self.known.shown(path) is None:
-                await folders.look_around(self.storage, path)
-                recalled = self.storage.recall(path)
-                if recalled is not None:
-                    return bool(recalled)
-            try:
-                await self.storage.head(path)
-            except NotFoundError:
-                return False
-            return True
+        try:
+            await self.storage.head(path)
+        except NotFoundError:
+            return False
+        return True
 
     async def dir_exists(self, path: str) -> bool:
         """Whether a folder is at the path."""

@@ -288,6 +288,11 @@ class LocalStorage(BaseStorageService):
         folder = await _in_thread(path, lambda: self._files().new_upload(path))
         return _LocalUpload(self._files, path, folder, _mtime_ns(metadata))
 
+    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        if prefix:
+            return 0  # the parts do not tell where their file was to be; `new_upload` ends them
+        return await _in_thread(prefix, lambda: self._files().end_stale_uploads(older_than))
+
 
 class _LocalUpload(MultipartUpload):
     """Parts are files in a hidden folder in the storage's directory, joined by `complete`."""

@@ -134,10 +134,14 @@ class LocalFiles(LocalTree):
     def new_upload(self, path: str) -> str:
         """A hidden folder for the parts of an upload to `path`; those of killed processes go."""
         self.locate(path)
-        _sweep(self.root)
+        self.end_stale_uploads(_LEFTOVER_AGE)
         folder = os.path.join(self.root, TEMPORARY_PREFIX + secrets.token_hex(8))
         os.mkdir(folder, 0o700)
         return folder
+
+    def end_stale_uploads(self, older_than: float) -> int:
+        """Remove the parts of uploads that got none for so many seconds; how many uploads."""
+        return _sweep(self.root, older_than)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -320,24 +324,24 @@ def _remove_folder(folder: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if _sweep(folder):
+        if _sweep(folder, _LEFTOVER_AGE):
             _remove_empty([folder])
 
 
-def _sweep(folder: str) -> bool:
-    """Remove what killed processes left unfinished in `folder`; whether anything was."""
-    swept = False
+def _sweep(folder: str, older_than: float) -> int:
+    """Remove what killed processes left unfinished in `folder`; how much there was."""
+    swept = 0
     with os.scandir(folder) as found:
         for entry in found:
             if not entry.name.startswith(TEMPORARY_PREFIX):
                 continue
             with suppress(OSError):
                 # Not the time of change of the bytes: that may be set to any.
-                if entry.stat(follow_symlinks=False).st_ctime > time.time() - _LEFTOVER_AGE:
+                if entry.stat(follow_symlinks=False).st_ctime > time.time() - older_than:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path)
                 else:
                     os.unlink(entry.path)
-                swept = True
+                swept += 1
     return swept

@@ -138,7 +138,7 @@ def content_disposition(filename: str) -> str:
     )
     escaped = fallback.replace("\\", "\\\\").replace('"', '\\"')
     # quote leaves alone only what the grammar of an extended value (RFC 8187) allows.
-    return f"attachment; filename=\"{escaped}\"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f"attachment; filename=\"{escaped}\"; filename*=utf-8''{quote(filename, safe='')}"
 
 
 def check_link(

@@ -51,7 +51,7 @@ class LinkRules(StorageSuite):
         assert (body, headers["content-type"]) == (b"shared", "text/x-forge")
         disposition = headers["content-disposition"]
         assert disposition.startswith("attachment")
-        assert disposition.endswith("filename*=UTF-8''%C3%A9%20%22q%22%20%25.txt")
+        assert disposition.endswith("filename*=utf-8''%C3%A9%20%22q%22%20%25.txt")
 
     @requires(presigned_urls=True, presigned_content_type=True)
     async def test_a_link_for_writing_binds_the_content_type(

@@ -177,3 +177,24 @@ async def test_hash_and_time_survive_a_rename_and_are_in_its_answer(
     for model in (renamed, looked):
         assert (model["hash"], model["last_modified"]) == (saved["hash"], saved["last_modified"])
         assert model["hash_algorithm"] == "sha256"
+
+
+async def test_a_file_that_was_not_there_at_the_look_before_the_save_is_not_overwritten(
+    manager: NBForgeContentsManager, store: MemoryStorage, clock: Clock
+) -> None:
+    assert not await manager.file_exists("new.txt")
+    clock.pass_by(5)  # beyond all that the storage remembers
+    await store.put("new.txt", b"theirs")
+    await refused(manager.save(text_file("ours"), "new.txt"))
+    assert await contents_of(store) == {"new.txt": b"theirs"}
+
+
+async def test_a_file_that_was_there_at_the_look_before_the_save_is_saved_over(
+    manager: NBForgeContentsManager, store: MemoryStorage, clock: Clock
+) -> None:
+    assert not await manager.file_exists("new.txt")
+    await store.put("new.txt", b"theirs")
+    clock.pass_by(5)
+    assert await manager.file_exists("new.txt")
+    await manager.save(text_file("ours"), "new.txt")
+    assert await contents_of(store) == {"new.txt": b"ours"}

@@ -14,9 +14,10 @@ from jupyter_nbforge.contents.outgoing import Memory, Outgoing
 from jupyter_nbforge.contents.uploads import Uploads
 from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.memory import MemoryStorage
-from jupyter_nbforge.testing.faults import Fault, FaultyStorage
+from jupyter_nbforge.storage.wrappers import RetryStorage
+from jupyter_nbforge.testing.faults import CountingStorage, Fault, FaultyStorage, unavailable
 
-from .conftest import Clock
+from .conftest import Clock, Managers
 from .gestures import chunk, contents_of
 
 
@@ -235,3 +236,18 @@ async def test_an_upload_is_not_given_up_while_its_object_is_written(
     assert seen == [True]
     assert not uploads.is_running("a")
     assert await contents_of(store) == {"a": b"xy"}
+
+
+async def test_a_part_that_does_not_arrive_is_sent_again_and_no_other(
+    managers: Managers, store: MemoryStorage
+) -> None:
+    counting = CountingStorage(
+        FaultyStorage(store, Fault("upload_part", error=unavailable, skip=1))
+    )
+    manager = managers(RetryStorage(counting, wait_initial=0.01), upload_part_size_mb=1)
+    mebibyte = "x" * 2**20
+    for number in (1, 2, 3, -1):
+        await manager.save(chunk(number, mebibyte), "f.bin")
+    assert counting.counts["create_multipart_upload"] == counting.counts["complete"] == 1
+    assert counting.counts["upload_part"] == 4 + 1
+    assert (await store.head("f.bin")).size == 4 * 2**20

@@ -80,7 +80,7 @@ async def test_download_saves_under_the_name(api: Api, store: Store, name: str) 
     assert answer.status == 200
     kind, fallback, extended = _parameters(answer.headers["Content-Disposition"])
     assert kind == "attachment"
-    assert extended == f"filename*=UTF-8''{quote(name, safe='')}"
+    assert extended == f"filename*=utf-8''{quote(name, safe='')}"
     shown = fallback.removeprefix('filename="').removesuffix('"').replace('\\"', '"')
     assert shown == "".join(letter if letter.isascii() else "_" for letter in name)
     assert answer.body == b"text"

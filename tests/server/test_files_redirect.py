@@ -53,7 +53,7 @@ async def test_a_large_download_goes_to_the_store_with_its_type_and_name(
     assert sent.headers["Content-Type"] == "application/octet-stream"
     disposition = sent.headers["Content-Disposition"]
     assert disposition.startswith("attachment;")
-    assert disposition.endswith("filename*=UTF-8''gr%C3%B6%C3%9Fe%20%221%22%3B%202.bin")
+    assert disposition.endswith("filename*=utf-8''gr%C3%B6%C3%9Fe%20%221%22%3B%202.bin")
 
 
 @pytest.mark.stores("seaweedfs")

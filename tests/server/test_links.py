@@ -55,7 +55,7 @@ async def test_a_link_serves_the_file_with_its_type_and_name(api: Api, store: St
     assert answer.headers["Content-Type"] == "text/csv"
     disposition = answer.headers["Content-Disposition"]
     assert disposition.startswith("attachment")
-    assert disposition.endswith("filename*=UTF-8''gr%C3%B6%C3%9Fe%201%2B2.csv")
+    assert disposition.endswith("filename*=utf-8''gr%C3%B6%C3%9Fe%201%2B2.csv")
 
 
 async def test_a_link_can_be_to_show_and_not_to_save(api: Api, store: Store) -> None:

@@ -201,6 +201,20 @@ async def test_an_upload_sweeps_the_parts_of_old_ones(
     assert everything(root) == ["b"]
 
 
+async def test_stale_uploads_are_ended_and_others_go_on(storage: LocalStorage, root: Path) -> None:
+    await storage.put("a/b", b"kept")
+    upload = await storage.create_multipart_upload("a/c")
+    await upload.upload_part(1, b"1")
+    assert await storage.abort_stale_uploads("", 3600) == 0
+    # Whose parts they are cannot be told: below a prefix none is touched.
+    assert await storage.abort_stale_uploads("a/", -60) == 0
+    await upload.upload_part(2, b"2")
+    assert await storage.abort_stale_uploads("", -60) == 1
+    assert everything(root) == ["a", "a/b"]
+    with pytest.raises(StorageError):
+        await upload.complete()
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "retryable"),
     [
