@@ -14,7 +14,6 @@ from ..storage.base import BaseStorageService
 from ..storage.errors import ConfigurationError, StorageError
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.options import check_config_names
-from ..storage.types import Version
 from ..storage.wrappers.prefix import PrefixStorage
 from .checkpoints import NBForgeCheckpoints
 from .files import FilesHandler
@@ -137,8 +136,9 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = Knowledge()
-        # Of notebooks that are valid without repair: the digest that is signed, where computed.
-        self.plain_notebooks: LRUCache[tuple[str, Version], str | None] = LRUCache(_REMEMBERED)
+        # Of notebooks that are valid without repair, by the SHA-256 of their bytes: the digest
+        # that is signed, where it was computed.
+        self.plain_notebooks: LRUCache[str, str | None] = LRUCache(_REMEMBERED)
         self._leaving: Counter[str] = Counter()
         part_size = self.upload_part_size_mb * 2**20
         self._upload_memory = Memory(self.upload_memory_mb * 2**20, part_size)

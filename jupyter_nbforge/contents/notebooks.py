@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from nbformat.v4.rwbase import rejoin_lines, split_lines, strip_transient
 from tornado.web import HTTPError
 
 from ..storage.metadata import stamp
-from . import notebook_json
+from . import json_reading, json_writing, long_texts, pieces
 from .collector import collector_paused
 from .validation import PLAIN, Validation, check
 
@@ -26,6 +28,7 @@ _BASE64_PIECE = 2**18
 _PLAIN_PIECE = 57 * 2**12
 """Bytes that are a whole number of the lines that base64 is written in."""
 _CURRENT = 4
+_MANY_CELLS = 200
 _STRANGE_SHAPE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 BAD_FORMAT = "Must specify format of file contents as 'text' or 'base64'"
 
@@ -51,11 +54,12 @@ def decode_notebook(path: str, data: bytes, *, is_plain: bool = False) -> tuple[
     With `is_plain` (these very bytes were found to be plainly valid) it is not validated.
     """
     try:
-        text = str(data, "utf-8")
-        notebook = _read_current(text)
-        if notebook is not None:
-            return notebook, PLAIN if is_plain else check(notebook)
+        with collector_paused() if len(data) > pieces.PIECE else nullcontext():
+            notebook = _read_current(data)
+            if notebook is not None:
+                return notebook, PLAIN if is_plain else check(notebook)
         found: dict[str, Any] = {}
+        text = str(data, "utf-8")
         notebook = nbformat.reads(text, as_version=4, capture_validation_error=found)
     except UnicodeDecodeError:
         raise HTTPError(400, f"{path} is not UTF-8 encoded", reason="bad format") from None
@@ -66,16 +70,20 @@ def decode_notebook(path: str, data: bytes, *, is_plain: bool = False) -> tuple[
     return notebook, Validation(found)
 
 
-def _read_current(text: str) -> Any:
+def _read_current(data: bytes) -> Any:
     """What nbformat reads from a notebook of format 4; None: leave it to nbformat itself."""
     try:
-        with collector_paused():
-            document = notebook_json.loads(text, NotebookNode)
-        if not isinstance(document, dict) or document.get("nbformat") != _CURRENT:
+        document = json_reading.loads(data, NotebookNode)
+        if not isinstance(document, dict) or not _is_current(document.get("nbformat")):
             return None
+        long_texts.join(document)
         return strip_transient(rejoin_lines(document))
     except _STRANGE_SHAPE:
         return None  # nbformat then says what is wrong, in its own words
+
+
+def _is_current(version: Any) -> bool:
+    return type(version) is int and version == _CURRENT  # 4.0 is not, to nbformat
 
 
 def encode_notebook(path: str, content: Any) -> Encoded:
@@ -99,14 +107,15 @@ def encode_notebook(path: str, content: Any) -> Encoded:
 
 def _write_current(content: dict[str, Any]) -> Encoded | None:
     """A notebook of format 4 as nbformat writes it; None: leave it to nbformat itself."""
-    if content["nbformat"] != _CURRENT:
+    if not _is_current(content["nbformat"]):
         return None
     try:
-        with collector_paused():
+        with collector_paused() if len(content["cells"]) > _MANY_CELLS else nullcontext():
             notebook = _shallow_copy(content)
             validation = check(notebook)
-            on_disk = strip_transient(split_lines(_shallow_copy(notebook)))
-            data = notebook_json.dumps(on_disk) + b"\n"
+            on_disk = _shallow_copy(notebook)
+            with long_texts.split(on_disk):
+                data = json_writing.dumps(strip_transient(split_lines(on_disk)))
     except _STRANGE_SHAPE:
         return None  # nbformat then says what is wrong, in its own words
     return Encoded(data, stamp(data), notebook, validation)
@@ -157,15 +166,25 @@ def decode_file(path: str, data: bytes, format: str | None) -> tuple[str, str]: 
     """Content and format (``text`` or ``base64``) of a model; None tries text first."""
     if format != "base64":
         try:
-            return str(data, "utf-8"), "text"
+            return _decode_text(data), "text"
         except UnicodeDecodeError:
             if format == "text":
                 raise HTTPError(400, f"{path} is not UTF-8 encoded", reason="bad format") from None
     lines = (
-        base64.encodebytes(data[start : start + _PLAIN_PIECE])
+        base64.encodebytes(data[start : start + _PLAIN_PIECE]).decode("ascii")
         for start in range(0, len(data), _PLAIN_PIECE)
     )
-    return b"".join(lines).decode("ascii"), "base64"
+    return pieces.joined(lines), "base64"
+
+
+def _decode_text(data: bytes) -> str:
+    if len(data) <= pieces.PIECE:
+        return str(data, "utf-8")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    return pieces.joined(
+        decoder.decode(data[start : start + pieces.PIECE], start + pieces.PIECE >= len(data))
+        for start in range(0, len(data), pieces.PIECE)
+    )
 
 
 def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
@@ -176,7 +195,7 @@ def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
         raise HTTPError(400, f"The content of {path} is not a string.")
     try:
         if format == "text":
-            return content.encode("utf-8")
+            return b"".join(piece.encode("utf-8") for piece in pieces.of(content))
         return b"".join(_decode_base64(content))
     except (ValueError, binascii.Error) as error:
         raise HTTPError(400, f"Encoding error saving {path}: {error}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tornado.web import HTTPError
 
 from ..storage.errors import NotFoundError
+from ..storage.metadata import sha256_of
 from ..storage.paths import as_prefix, name_of
 from ..storage.types import ListPage, ObjectMeta
 from .models import (
@@ -112,7 +113,8 @@ async def _add_notebook(
     manager: NBForgeContentsManager, model: Model, meta: ObjectMeta, data: bytes
 ) -> None:
     plain = manager.plain_notebooks
-    key = meta.path, meta.version
+    # By the bytes themselves: what is trusted must not hang on a version that can repeat itself.
+    key = await asyncio.to_thread(sha256_of, data)
     notebook, validation = await asyncio.to_thread(
         decode_notebook, meta.path, data, is_plain=key in plain
     )
@@ -130,7 +132,10 @@ async def add_validation_message(
     manager: NBForgeContentsManager, model: Model, validation: Validation
 ) -> None:
     """Tell in the model's `message`, at reasonable length, what is wrong with its notebook."""
-    await asyncio.to_thread(manager.validate_notebook_model, model, validation.error)
+    try:
+        await asyncio.to_thread(manager.validate_notebook_model, model, validation.error)
+    except RecursionError:
+        model["message"] = "Notebook validation failed: it is nested too deeply to tell where."
     message = model.get("message", "")
     if len(message) > _LONGEST_MESSAGE:
         # It quotes what is invalid, which may be the whole notebook.

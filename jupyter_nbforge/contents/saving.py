@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
+from ..storage.metadata import SHA256
 from ..storage.paths import check_path, name_of, parent_of
 from ..storage.types import (
     IfAbsent,
@@ -132,7 +133,7 @@ async def _save_notebook(
     await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
     saved = file_model(meta, "notebook", with_hash=True)
     if encoded.validation.plain:
-        manager.plain_notebooks[meta.path, meta.version] = None
+        manager.plain_notebooks[encoded.metadata[SHA256]] = None
     await add_validation_message(manager, saved, encoded.validation)
     return saved
 

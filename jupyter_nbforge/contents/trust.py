@@ -9,9 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from nbformat.sign import NotebookNotary
+
+from . import long_texts
+
+_STRANGE_SHAPE = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What nbformat's functions end in on a notebook that is invalid, holds text that is no
+Unicode, or is nested too deeply. It is not trusted; it can be opened and saved all the same."""
 
 
 async def mark_trusted(
@@ -20,27 +34,51 @@ async def mark_trusted(
     """Mark a loaded notebook's code cells as trusted or not, by its signature.
 
     `digest`, where it is known, spares its computation; the answer is the digest, or None
-    for a notebook of a format that is never trusted.
+    for a notebook that cannot be trusted.
     """
     trusted = False
-    if notebook.nbformat >= 3:
-        if digest is None:
-            digest = await asyncio.to_thread(notary.compute_signature, notebook)
-        known = str(digest)
+    if digest is None:
+        digest = await asyncio.to_thread(_digest, notary, notebook)
+    if digest is not None:
+        known = digest
         trusted = _with_store(notary, path, log, lambda store: _check(notary, store, known))
     if not trusted:
         log.warning("Notebook %s is not trusted", path)
-    await asyncio.to_thread(notary.mark_cells, notebook, trusted)
+    await asyncio.to_thread(_mark, notary, notebook, trusted)
     return digest
 
 
 async def sign_if_trusted(notary: NotebookNotary, notebook: Any, path: str, log: Any) -> None:
     """Sign a saved notebook if all of its cells are trusted. Never a reason to fail."""
-    if not await asyncio.to_thread(notary.check_cells, notebook):
+    digest = await asyncio.to_thread(_digest_if_trusted, notary, notebook)
+    if digest is None:
         log.warning("Notebook %s is not trusted", path)
-        return
-    digest = await asyncio.to_thread(notary.compute_signature, notebook)
-    _with_store(notary, path, log, lambda store: _sign(notary, store, digest))
+    else:
+        known = digest
+        _with_store(notary, path, log, lambda store: _sign(notary, store, known))
+
+
+def _mark(notary: NotebookNotary, notebook: Any, trusted: bool) -> None:
+    with suppress(*_STRANGE_SHAPE):
+        notary.mark_cells(notebook, trusted)
+
+
+def _digest_if_trusted(notary: NotebookNotary, notebook: Any) -> str | None:
+    try:
+        trusted = notary.check_cells(notebook)
+    except _STRANGE_SHAPE:
+        return None
+    return _digest(notary, notebook) if trusted else None
+
+
+def _digest(notary: NotebookNotary, notebook: Any) -> str | None:
+    try:
+        if notebook.nbformat < 3:
+            return None
+        with long_texts.taken_apart(notebook):
+            return str(notary.compute_signature(notebook))
+    except _STRANGE_SHAPE:
+        return None
 
 
 def _check(notary: NotebookNotary, store: Any, digest: str) -> bool:

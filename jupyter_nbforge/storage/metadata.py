@@ -52,7 +52,12 @@ def parse_hash(metadata: Mapping[str, str]) -> ContentHash | None:
     return ContentHash("sha256", value) if hexadecimal else None
 
 
+def sha256_of(data: bytes) -> str:
+    """As it stands in the metadata. Call it off the event loop."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def stamp(data: bytes, moment: datetime | None = None) -> dict[str, str]:
     """The metadata of a save of `data` at `moment` (default: now). Call it off the event loop."""
     moment = moment or datetime.now(timezone.utc)
-    return {MTIME: format_mtime(moment), SHA256: hashlib.sha256(data).hexdigest()}
+    return {MTIME: format_mtime(moment), SHA256: sha256_of(data)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,11 @@ class ListPage:
     prefixes: tuple[str, ...] = ()
 
 
+_LARGE = 2**20
+"""Bytes; to put more together, the event loop is left: they are copied without the
+interpreter's lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectReader:
     """An open read: the object's metadata and its bytes (or the range's) in chunks."""
@@ -86,7 +92,11 @@ class ObjectReader:
     async def read(self) -> bytes:
         """All the remaining bytes."""
         parts = [chunk async for chunk in self.chunks]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(parts) == 1:
+            return parts[0]
+        if sum(map(len, parts)) > _LARGE:
+            return await asyncio.to_thread(b"".join, parts)
+        return b"".join(parts)
 
 
 class LinkOptions(TypedDict, total=False):

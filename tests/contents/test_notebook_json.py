@@ -15,7 +15,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tornado.web import HTTPError
 
-from jupyter_nbforge.contents import notebook_json, validation
+from jupyter_nbforge.contents import (
+    json_reading,
+    json_writing,
+    pieces,
+    validation,
+)
 from jupyter_nbforge.contents.collector import collector_paused
 from jupyter_nbforge.contents.notebooks import decode_notebook, encode_notebook
 
@@ -33,9 +38,10 @@ VALUES = st.recursive(
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is too large to be done at once."""
-    monkeypatch.setattr(notebook_json, "_PIECE", 16)
-    monkeypatch.setattr(notebook_json, "_FIRST_TRY", 4)
-    monkeypatch.setattr(notebook_json, "_GROWTH", 2)
+    monkeypatch.setattr(pieces, "PIECE", 16)
+    monkeypatch.setattr(json_reading, "_FIRST_TRY", 4)
+    monkeypatch.setattr(json_reading, "_GROWTH", 2)
+    monkeypatch.setattr(json_writing, "_AT_ONCE", 2)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -57,7 +63,7 @@ in_pieces = settings(suppress_health_check=[HealthCheck.function_scoped_fixture]
 def test_json_is_read_in_pieces_as_at_once(value: Any, indent: int | None) -> None:
     text = json.dumps({"value": value}, indent=indent)
     expected = json.loads(text, object_hook=NotebookNode)
-    assert same(notebook_json.loads(text, NotebookNode), expected)
+    assert same(json_reading.loads(text.encode(), NotebookNode), expected)
 
 
 @in_pieces
@@ -66,7 +72,7 @@ def test_json_is_written_in_pieces_as_nbformat_writes_it(value: Any) -> None:
     expected = json.dumps(
         value, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": ")
     )
-    assert notebook_json.dumps(value).decode() == expected
+    assert json_writing.dumps(value).decode() == expected + "\n"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_what_is_no_json_is_refused_in_the_words_of_the_library(text: str) -> No
     with pytest.raises(ValueError, match=r".") as expected:
         json.loads(text)
     with pytest.raises(type(expected.value)) as found:
-        notebook_json.loads(text, dict)
+        json_reading.loads(text.encode(), dict)
     assert str(found.value) == str(expected.value)
 
 
@@ -96,7 +102,7 @@ def test_what_is_no_json_is_refused_in_the_words_of_the_library(text: str) -> No
     "text", ['{"a": 1, "a": 2, "bcdefghijklmnopqrst": 3}', "[" + "1," * 50 + "1]"]
 )
 def test_doubled_keys_and_long_lists_are_read_as_at_once(text: str) -> None:
-    assert notebook_json.loads(text, dict) == json.loads(text)
+    assert json_reading.loads(text.encode(), dict) == json.loads(text)
 
 
 SOURCES = st.text(max_size=60)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from nbformat.warnings import MissingIDFieldWarning
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.contents import validation
+from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.memory import MemoryStorage
 from tests.server.api import notebook_with_output
 
+from .conftest import Managers
 from .gestures import notebook
 
 
@@ -97,3 +101,19 @@ async def test_a_notebook_that_was_trusted_meanwhile_is_trusted_when_opened_agai
         assert not manager.notary.check_cells((await manager.get("a.ipynb"))["content"])
     await manager.trust_notebook("a.ipynb")
     assert manager.notary.check_cells((await manager.get("a.ipynb"))["content"])
+
+
+async def test_other_bytes_under_a_version_that_repeats_itself_are_not_trusted(
+    managers: Managers, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    manager = managers(LocalStorage(root=str(root)))
+    await manager.save(notebook_with_output(), "a.ipynb")
+    await manager.trust_notebook("a.ipynb")
+    assert manager.notary.check_cells((await manager.get("a.ipynb"))["content"])
+    file = root / "a.ipynb"
+    moment = file.stat()
+    file.write_bytes(file.read_bytes().replace(b"<script>1", b"<script>2"))
+    os.utime(file, ns=(moment.st_atime_ns, moment.st_mtime_ns))
+    assert not manager.notary.check_cells((await manager.get("a.ipynb"))["content"])

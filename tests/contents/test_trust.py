@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
+from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.storage.memory import MemoryStorage
@@ -72,3 +74,35 @@ async def test_a_save_succeeds_when_it_cannot_be_signed(
     manager.notary.store_factory = Broken
     await manager.save(risky(trusted=True), PATH)
     assert b"<b>" in (await contents_of(store))[PATH]
+
+
+async def test_a_notebook_with_text_that_is_no_unicode_opens_untrusted(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    await store.put(
+        PATH, json.dumps(risky(trusted=True)["content"] | {"metadata": {"a": "\ud800"}}).encode()
+    )
+    assert not await is_trusted(manager)
+
+
+async def test_a_notebook_with_a_cell_of_no_type_opens_with_a_message(
+    manager: NBForgeContentsManager, store: MemoryStorage
+) -> None:
+    content = risky(trusted=True)["content"]
+    del content["cells"][0]["cell_type"]
+    await store.put(PATH, json.dumps(content).encode())
+    assert "validation failed" in (await manager.get(PATH))["message"]
+
+
+@pytest.mark.parametrize("depth", [100, 400, 450, 480, 700, 900, 960, 5000])
+async def test_an_invalid_notebook_that_is_nested_deeply_is_no_error_of_the_server(
+    manager: NBForgeContentsManager, store: MemoryStorage, depth: int
+) -> None:
+    content = json.dumps(risky(trusted=False)["content"])
+    deep = "[" * depth + "]" * depth
+    await store.put(PATH, f'{content[:-1]}, "surplus": {deep}}}'.encode())
+    try:
+        outcome = (await manager.get(PATH))["message"]
+    except HTTPError as refused:
+        outcome = str(refused.status_code)
+    assert "validation failed" in outcome or outcome == "400"

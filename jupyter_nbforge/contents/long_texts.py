@@ -1,0 +1,101 @@
+"""The long texts of a notebook: what nbformat does with each of them in one breath.
+
+All of this is done before nbformat's own functions see the notebook, only to texts and
+lists of lines that are longer than a piece, and only where nbformat would do the same; it
+finds nothing left to do there. What is of a strange shape is left to nbformat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import pieces
+
+_Place = tuple[dict[str, Any], str]
+
+
+def join(notebook: Any) -> None:
+    """Make one text of each long list of lines, as `nbformat.v4.rwbase.rejoin_lines`."""
+    for holder, key in _places(notebook):
+        value = holder[key]
+        # What is JSON by its MIME type stays as it is.
+        if _are_long_lines(value) and not key.endswith("json"):
+            holder[key] = pieces.joined(value)
+            pieces.drop(value)
+
+
+@contextmanager
+def split(notebook: Any) -> Iterator[None]:
+    """While inside, long texts are lists of lines, as `nbformat.v4.rwbase.split_lines` makes
+    them. Afterwards these lists are empty.
+    """
+    made: list[list[str]] = []
+    for holder, key in _places(notebook):
+        value = holder[key]
+        if _is_long(value) and (key in ("source", "text") or key.startswith("text/")):
+            made.append(pieces.lines_of(value))
+            holder[key] = made[-1]
+    yield
+    for lines in made:
+        pieces.drop(lines)
+
+
+@contextmanager
+def taken_apart(notebook: Any) -> Iterator[None]:
+    """While inside, each long text is a list of its pieces, of which nbformat makes the same
+    digest: it goes through a list as through a text that is encoded at once.
+    """
+    changed: list[tuple[dict[str, Any], str, str]] = []
+    try:
+        for holder, key in _places(notebook):
+            value = holder[key]
+            if _is_long(value):
+                changed.append((holder, key, value))
+                holder[key] = list(pieces.of(value))
+        yield
+    finally:
+        for holder, key, value in changed:
+            holder[key] = value
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > pieces.PIECE
+
+
+def _are_long_lines(value: Any) -> bool:
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        return False
+    return sum(map(len, value)) > pieces.PIECE
+
+
+def _places(notebook: Any) -> Iterator[_Place]:
+    """Where nbformat joins and splits: the source, attachments and outputs of cells."""
+    for cell in notebook.get("cells", ()):
+        if "source" in cell:
+            yield cell, "source"
+        for bundle in _values(cell, "attachments"):
+            yield from _keys(bundle)
+        if cell.get("cell_type") == "code":
+            for output in cell.get("outputs", ()):
+                yield from _places_in(output)
+
+
+def _places_in(output: Any) -> Iterator[_Place]:
+    kind = output.get("output_type")
+    if kind in ("execute_result", "display_data"):
+        yield from _keys(output.get("data"))
+    elif kind == "stream" and "text" in output:
+        yield output, "text"
+
+
+def _values(cell: Any, key: str) -> Any:
+    value = cell.get(key)
+    return value.values() if isinstance(value, dict) else ()
+
+
+def _keys(bundle: Any) -> Iterator[_Place]:
+    if isinstance(bundle, dict):
+        for key in bundle:
+            yield bundle, key
