@@ -258,6 +258,19 @@ async def test_a_head_that_a_write_of_ours_overtakes_tells_reads_nothing() -> No
     assert await meta_of(world.storage, "a") == ours
 
 
+async def test_a_head_that_a_write_of_ours_overtakes_forgets_nothing(world: World) -> None:
+    await world.store.put("a", b"data")
+    await read(world.storage, "a")
+    await world.store.put("a", b"theirs")
+    hold = world.hold("head", answered=True)
+    looking = asyncio.create_task(world.storage.head("a"))
+    await hold.begun.wait()
+    await world.storage.put("a", b"ours")
+    hold.free.set()
+    await looking
+    assert "a" in world.storage._objects
+
+
 async def test_a_head_of_another_version_frees_the_memory(world: World) -> None:
     await put_all(world.store, ["a", "b"])
     await read(world.storage, "a")

@@ -57,6 +57,14 @@ async def test_a_write_that_has_become_too_large_is_forgotten() -> None:
     assert world.storage._objects.used == 0
 
 
+async def test_what_has_become_too_large_elsewhere_is_forgotten() -> None:
+    world = await world_with("a", max_object_bytes=SIZE)
+    await read(world.storage, "a")
+    await world.store.put("a", b"a" * (SIZE + 1))
+    await read(world.storage, "a")
+    assert world.storage._objects.used == 0
+
+
 async def test_even_empty_objects_count() -> None:
     world = World(max_bytes=3 * KIB)
     for number in range(10):
@@ -84,8 +92,13 @@ async def _nothing() -> None: ...
 
 async def test_where_the_limit_is_0_reads_are_passed_on() -> None:
     world = await world_with("a", max_bytes=0)
-    await asyncio.gather(*(read(world.storage, "a") for _ in range(3)))
-    assert world.take() == ({"get": 3}, 3 * SIZE)
+    hold = world.hold("get")
+    first = asyncio.create_task(read(world.storage, "a"))
+    await hold.begun.wait()
+    assert await read(world.storage, "a") == b"a" * SIZE
+    hold.free.set()
+    await first
+    assert world.take() == ({"get": 2}, 2 * SIZE)
     assert world.storage._objects.used == 0
 
 
@@ -106,9 +119,14 @@ async def test_what_slow_readers_hold_counts_too() -> None:
     assert world.storage._objects.used == ROOM
 
 
-async def test_what_is_forgotten_while_it_is_read_counts_until_it_is_closed() -> None:
+@pytest.mark.parametrize("confirmed", [False, True])
+async def test_what_is_forgotten_while_it_is_read_counts_until_it_is_closed(
+    confirmed: bool,
+) -> None:
     world = await world_with("a")
-    async with world.storage.get("a"):
+    if confirmed:
+        await read(world.storage, "a")
+    async with world.storage.get("a"), world.storage.get("a"):
         await world.storage.delete("a")
         assert world.storage._objects.used == SIZE + KIB
     assert world.storage._objects.used == 0
@@ -131,7 +149,10 @@ async def test_a_body_longer_than_told_is_not_taken_into_memory() -> None:
     await world.store.put("b", b"345678")
     stored = world.store._objects["b"]
     world.store._objects["a"] = type(stored)(meta, stored.data)
+    taken = Fault("chunk", hook=_nothing, times=None)
+    world.faulty.faults.append(taken)
     async with world.storage.get("a") as reader:
+        assert taken.befallen == 2
         assert await reader.read() == b"345678"
     assert "a" not in world.storage._objects
     assert world.storage._objects.used == 0

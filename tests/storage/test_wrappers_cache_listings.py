@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -12,11 +12,16 @@ import pytest
 from jupyter_nbforge.storage import BaseStorageService, ListPage, UnavailableError
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.types import Capabilities
-from jupyter_nbforge.storage.wrappers import CacheStorage, LimitStorage, shared_listings
+from jupyter_nbforge.storage.wrappers import (
+    CacheStorage,
+    LimitStorage,
+    WrapperStorage,
+    shared_listings,
+)
 from jupyter_nbforge.testing.faults import Fault
 
 from .cache_world import World, settled
-from .helpers import listing, put_all, read
+from .helpers import listing, put_all
 
 NAMES = [f"f/{number}" for number in range(6)]
 
@@ -83,6 +88,39 @@ async def test_no_page_is_asked_for_before_somebody_wants_it(world: World) -> No
     assert asked(world) == 1
     await pages.aclose()
     assert asked(world) == 0
+
+
+async def test_no_page_is_held_that_everybody_has_had(world: World) -> None:
+    async for _ in world.storage.list_pages("f/"):
+        assert held(world.storage) == 0
+    world.take()
+    quick, slow = await two_at_once(world)
+    await anext(quick)
+    assert held(world.storage) == 1
+    await slow.aclose()
+    assert held(world.storage) == 0
+    await quick.aclose()
+
+
+class Remembering(WrapperStorage):
+    """Knows the listings that it has begun."""
+
+    made: tuple[Any, ...] = ()
+
+    def list_pages(self, prefix: str, **options: Any) -> AsyncIterator[ListPage]:
+        pages = self.inner.list_pages(prefix, **options)
+        self.made = (*self.made, pages)
+        return pages
+
+
+async def test_a_listing_that_everybody_has_left_is_closed_at_once(world: World) -> None:
+    world.storage.inner = remembering = Remembering(world.storage.inner)
+    both = await two_at_once(world)
+    for pages in both:
+        assert remembering.made[0].ag_frame is not None
+        await pages.aclose()
+    assert len(remembering.made) == 1
+    assert remembering.made[0].ag_frame is None
 
 
 async def test_who_comes_after_the_first_page_gets_a_new_listing(world: World) -> None:
@@ -260,14 +298,21 @@ def test_two_event_loops_never_wait_for_each_other() -> None:
         await settled()
 
     asyncio.run(abandoned())
-    loop = asyncio.new_event_loop()
-    pages = pages_of(world.storage)
-    loop.run_until_complete(_next(pages))
-    loop.close()
     assert asyncio.run(names_of(world.storage)) == NAMES
-    assert len(world.storage._listings._flights) == 1
+
+
+def test_a_loop_that_was_closed_leaves_nothing_behind() -> None:
+    world = World()
+
+    async def join() -> None:
+        world.storage._listings._join("f/", "f/", lambda: world.store.list_pages("f/"))
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(join())
+    loop.close()
+    asyncio.run(names_of(world.storage))
+    assert loop not in {place for place, _ in world.storage._listings._flights}
 
 
 async def names_of(storage: CacheStorage) -> list[str]:
-    assert await read(storage, "f/0")
     return (await listing(storage.list_pages("f/"))).paths

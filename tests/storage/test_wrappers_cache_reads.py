@@ -199,14 +199,32 @@ async def test_a_request_that_nobody_waits_for_any_more_is_cancelled(world: Worl
 async def test_who_is_cancelled_when_the_bytes_are_there_holds_none_of_them(world: World) -> None:
     await world.store.put("a", DATA)
     hold = world.hold("get")
-    reads = start(world.storage, 2)
+    follower: list[asyncio.Task[bytes]] = []
+
+    async def lead() -> None:
+        async with world.storage.get("a"):
+            # What the other one waits for has come, and it does not know yet.
+            follower[0].cancel()
+
+    leader = asyncio.create_task(lead())
     await hold.begun.wait()
+    follower += start(world.storage, 1)
     await settled()
     hold.free.set()
-    await asyncio.wait(reads[:1])
-    reads[1].cancel()
-    await asyncio.wait(reads)
-    await world.storage.aclose()
+    await asyncio.wait([leader, *follower])
+    assert follower[0].cancelled()
+    assert is_at_rest(world.storage)
+
+
+async def test_of_two_reads_of_one_version_one_is_remembered(world: World) -> None:
+    meta = await world.store.put("a", DATA)
+    hold = world.hold("chunk")
+    plain = start(world.storage, 1)
+    await hold.begun.wait()
+    await read(world.storage, "a", if_match=meta.version)
+    hold.free.set()
+    await outcomes(plain)
+    await world.storage.delete("a")
     assert world.storage._objects.used == 0
 
 
