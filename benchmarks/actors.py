@@ -163,7 +163,7 @@ class RawActor(Actor):
     def make_ready(self, gesture: Gesture, number: int) -> None:
         super().make_ready(gesture, number)
         if gesture.kind == "save":
-            self._raw.ask("edit", gesture.of, number)
+            self._raw.ask("edit", notebook(gesture.of).edited(number).stored)
 
     def perform(self, gesture: Gesture, number: int) -> Performed:
         path = f"{PREFIX}/{self.path(gesture)}"

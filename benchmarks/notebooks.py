@@ -47,7 +47,7 @@ def measure(names: list[str]) -> list[dict[str, Any]]:
     with _notary() as notary:
         for name in names:
             made = notebook(name)
-            transfer = _transfer(name, made)
+            transfer = _transfer(made)
             for gesture, way, stages in (
                 ("open", "nbformat", _open_plainly(made, notary)),
                 ("open", "jupyter_nbforge", _open_ours(made, notary)),
@@ -129,14 +129,14 @@ def _notary() -> Iterator[NotebookNotary]:
             notary.store.close()
 
 
-def _transfer(name: str, made: NotebookBytes) -> Stages:
+def _transfer(made: NotebookBytes) -> Stages:
     """Seconds to fetch and to put the notebook's bytes, by the SDK alone."""
     with tempfile.TemporaryDirectory() as folder, SeaweedServer(Path(folder), keep=False) as weed:
         weed.create_bucket(_BUCKET)
         store = Store(weed.endpoint_url, _BUCKET, weed.access_key, weed.secret_key)
         with Child(Raw, store) as raw:
             raw.ask("write", "a", made.stored)
-            raw.ask("edit", name, 1)
+            raw.ask("edit", made.stored)
             return {
                 gesture: min(raw.ask("perform", gesture, "a").seconds for _ in range(_REPETITIONS))
                 for gesture in ("open", "save")

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from jupyter_nbforge.testing.servers import REGION
 
-from .corpus import MIB, file_bytes, notebook
+from .corpus import MIB, file_bytes
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -78,9 +78,9 @@ class Raw:
     async def __aexit__(self, *details: object) -> None:
         await self._context.__aexit__(None, None, None)
 
-    async def edit(self, name: str, number: int) -> None:
+    async def edit(self, data: bytes) -> None:
         """Have the notebook ready that is saved next."""
-        self._edited = notebook(name).edited(number).stored
+        self._edited = data
 
     async def perform(self, gesture: str, *arguments: Any) -> Timing:
         """Do one of the gestures below, and time it."""

@@ -44,7 +44,7 @@ async def test_a_gesture_costs(
     async with ProxyService(store.endpoint) as proxy:
         behind = replace(store, endpoint=proxy.endpoint_url)
         async with Raw(behind) as raw:
-            await raw.edit("0.1 MB", 1)
+            await raw.edit(b"edited")
             await raw.perform(gesture, *arguments)
             assert (await proxy.traffic()).requests == requests
 
