@@ -98,4 +98,5 @@ def _values(cell: Any, key: str) -> Any:
 def _keys(bundle: Any) -> Iterator[_Place]:
     if isinstance(bundle, dict):
         for key in bundle:
-            yield bundle, key
+            if "/" in key:  # else no MIME type, and "text" or "source" would be mistaken here
+                yield bundle, key

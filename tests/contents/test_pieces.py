@@ -144,6 +144,7 @@ def noted(*texts: str) -> Any:
 def cells(text: str) -> tuple[Any, Any]:
     """A cell of each kind."""
     bundle = {"text/html": text, "image/png": text, "application/json": [text]}
+    bundle |= {"source": text, "text": text}  # no MIME types, and no text of nbformat's
     outputs = [
         new_output("stream", text=text),
         new_output("display_data", bundle),
