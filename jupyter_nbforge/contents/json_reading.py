@@ -113,8 +113,8 @@ class _Reader:
                 if is_all:
                     raise
             else:
-                # A number that ends with the text may go on behind it.
-                if is_all or length < len(text) or opening in b"{[":
+                # A number that ends with the text, or just before "e-", may go on behind it.
+                if is_all or length + 2 < len(text) or opening in b"{[":
                     return value, start + _size(text, length)
             size *= _GROWTH
         return self._container(start, opening)

@@ -7,8 +7,8 @@ finds nothing left to do there. What is of a strange shape is left to nbformat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from . import pieces
@@ -42,18 +42,30 @@ def split(notebook: Any) -> Iterator[None]:
         pieces.drop(lines)
 
 
-@contextmanager
-def taken_apart(notebook: Any) -> Iterator[None]:
+def taken_apart(notebook: Any) -> AbstractContextManager[None]:
     """While inside, each long text is a list of its pieces, of which nbformat makes the same
     digest: it goes through a list as through a text that is encoded at once.
     """
+    return _replaced(notebook, lambda text: list(pieces.of(text)))
+
+
+def shortened(notebook: Any) -> AbstractContextManager[None]:
+    """While inside, each long text is its beginning: what tells that a notebook is invalid
+    quotes all that is invalid, again and again.
+    """
+    return _replaced(notebook, lambda text: text[: pieces.PIECE])
+
+
+@contextmanager
+def _replaced(notebook: Any, change: Callable[[str], Any]) -> Iterator[None]:
     changed: list[tuple[dict[str, Any], str, str]] = []
     try:
-        for holder, key in _places(notebook):
-            value = holder[key]
-            if _is_long(value):
-                changed.append((holder, key, value))
-                holder[key] = list(pieces.of(value))
+        with suppress(AttributeError, LookupError, TypeError):  # of a strange shape
+            for holder, key in _places(notebook):
+                value = holder[key]
+                if _is_long(value):
+                    changed.append((holder, key, value))
+                    holder[key] = change(value)
         yield
     finally:
         for holder, key, value in changed:

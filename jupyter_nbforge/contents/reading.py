@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
@@ -11,6 +12,7 @@ from ..storage.errors import NotFoundError
 from ..storage.metadata import sha256_of
 from ..storage.paths import as_prefix, name_of
 from ..storage.types import ListPage, ObjectMeta
+from . import long_texts
 from .models import (
     EPOCH,
     Model,
@@ -125,21 +127,28 @@ async def _add_notebook(
         # Of one that was repaired neither would hold: it gets new ids at each reading.
         plain[key] = digest
     model["content"], model["format"] = notebook, "json"
-    await add_validation_message(manager, model, validation)
+    await add_validation_message(manager, model, notebook, validation)
 
 
 async def add_validation_message(
-    manager: NBForgeContentsManager, model: Model, validation: Validation
+    manager: NBForgeContentsManager, model: Model, notebook: Any, validation: Validation
 ) -> None:
     """Tell in the model's `message`, at reasonable length, what is wrong with its notebook."""
     try:
-        await asyncio.to_thread(manager.validate_notebook_model, model, validation.error)
+        await asyncio.to_thread(_validate_model, manager, model, notebook, validation)
     except RecursionError:
         model["message"] = "Notebook validation failed: it is nested too deeply to tell where."
     message = model.get("message", "")
     if len(message) > _LONGEST_MESSAGE:
         # It quotes what is invalid, which may be the whole notebook.
         model["message"] = message[:_LONGEST_MESSAGE] + " ..."
+
+
+def _validate_model(
+    manager: NBForgeContentsManager, model: Model, notebook: Any, validation: Validation
+) -> None:
+    with long_texts.shortened(notebook) if validation.error else nullcontext():
+        manager.validate_notebook_model(model, validation.error)
 
 
 async def _read_folder(

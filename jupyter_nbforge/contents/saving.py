@@ -134,7 +134,7 @@ async def _save_notebook(
     saved = file_model(meta, "notebook", with_hash=True)
     if encoded.validation.plain:
         manager.plain_notebooks[encoded.metadata[SHA256]] = None
-    await add_validation_message(manager, saved, encoded.validation)
+    await add_validation_message(manager, saved, encoded.notebook, encoded.validation)
     return saved
 
 

@@ -20,6 +20,8 @@ import nbformat
 from nbformat import v4
 from traitlets.log import get_logger
 
+from . import long_texts
+
 _FORMAT = 4
 _FIRST_MINOR_WITH_IDS = 5
 
@@ -44,11 +46,12 @@ def check(notebook: Any) -> Validation:
     """Validate as `nbformat.validate`, by which missing and doubled ids of cells are replaced."""
     if is_plainly_valid(notebook):
         return PLAIN
-    try:
-        nbformat.validate(notebook)
-    except nbformat.ValidationError as error:
-        get_logger().error("Notebook JSON is invalid: %s", error)
-        return Validation({"ValidationError": error})
+    with long_texts.shortened(notebook):
+        try:
+            nbformat.validate(notebook)
+        except nbformat.ValidationError as error:
+            get_logger().error("Notebook JSON is invalid: %s", error)
+            return Validation({"ValidationError": error})
     return Validation({})
 
 

@@ -76,6 +76,13 @@ def test_a_text_has_the_lines_that_it_has_at_once(text: str) -> None:
     assert pieces.lines_of(text) == text.splitlines(True)
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
+@pytest.mark.parametrize("shift", range(17))
+def test_no_end_of_a_line_is_torn_apart(end: str, shift: int) -> None:
+    text = "x" * shift + f"yyyyyyyyyyyyy{end}" * 9
+    assert pieces.lines_of(text) == text.splitlines(True)
+
+
 @in_pieces
 @given(st.lists(st.text(max_size=30), max_size=9))
 def test_parts_are_one_text(parts: list[str]) -> None:
@@ -112,6 +119,21 @@ def test_broken_json_is_refused_in_the_words_of_the_library(
 def test_no_character_of_a_long_string_is_torn_apart(unit: str, shift: int) -> None:
     data = ('"' + "x" * shift + unit * 20 + '"').encode()
     assert outcome(lambda: json_reading.loads(data, dict)) == loaded(data)
+
+
+@pytest.mark.parametrize("value", [[[1, 2] * 20] * 20, [{"a": 1, "b": [2] * 20}] * 20])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_members_are_read_together_only_within_their_container(
+    value: Any, separators: tuple[str, str]
+) -> None:
+    data = json.dumps(value, separators=separators).encode()
+    assert json_reading._Reader(data, dict).whole() == value
+
+
+@pytest.mark.parametrize("shift", range(9))
+def test_a_number_is_read_to_its_end(shift: int) -> None:
+    data = (" " * shift + "[12345678, -0.1234567, 1.5e-10, [123456789, 1234567890]]").encode()
+    assert json_reading._Reader(data, dict).whole() == json.loads(data)
 
 
 def test_lists_and_objects_are_read_many_members_at_a_time() -> None:

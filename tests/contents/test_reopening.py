@@ -12,7 +12,7 @@ from nbformat.sign import NotebookNotary
 from nbformat.warnings import MissingIDFieldWarning
 
 from jupyter_nbforge import NBForgeContentsManager
-from jupyter_nbforge.contents import validation
+from jupyter_nbforge.contents import pieces, validation
 from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.memory import MemoryStorage
 from tests.server.api import notebook_with_output
@@ -117,3 +117,19 @@ async def test_other_bytes_under_a_version_that_repeats_itself_are_not_trusted(
     file.write_bytes(file.read_bytes().replace(b"<script>1", b"<script>2"))
     os.utime(file, ns=(moment.st_atime_ns, moment.st_mtime_ns))
     assert not manager.notary.check_cells((await manager.get("a.ipynb"))["content"])
+
+
+async def test_of_an_invalid_notebook_no_long_text_is_quoted_whole_or_shortened(
+    manager: NBForgeContentsManager, store: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 50)
+    content = notebook("x" * 2000)["content"]
+    content["cells"][0]["surplus"] = 1
+    model = {"type": "notebook", "format": "json", "content": content}
+    for answer in (await manager.save(model, "a.ipynb"), await manager.get("a.ipynb")):
+        assert "surplus" in answer["message"]
+        assert "x" * 50 in answer["message"]
+        assert "x" * 60 not in answer["message"]
+    assert (await manager.get("a.ipynb"))["content"]["cells"][0]["source"] == "x" * 2000
+    async with store.get("a.ipynb") as reader:
+        assert b"x" * 2000 in await reader.read()
