@@ -136,7 +136,10 @@ def test_a_number_is_read_to_its_end(shift: int) -> None:
     assert json_reading._Reader(data, dict).whole() == json.loads(data)
 
 
-def test_lists_and_objects_are_read_many_members_at_a_time() -> None:
+def test_lists_and_objects_are_read_many_members_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 128)
     value = [[number] * 2 for number in range(50)]
     data = json.dumps([value, {f"k{number}": number for number in range(50)}]).encode()
     reader = json_reading._Reader(data, dict)
