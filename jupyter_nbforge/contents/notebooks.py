@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import re
+import string
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from . import json_reading, json_writing, long_texts, pieces
 from .collector import collector_paused
 from .validation import PLAIN, Validation, check
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*", re.ASCII)
-_BASE64_END = re.compile(r"[A-Za-z0-9+/\s]*(?:=[=\s]*)?", re.ASCII)
-_BLANK = re.compile(r"\s+", re.ASCII)
+_BASE64 = (string.ascii_letters + string.digits + "+/").encode()
+_BLANKS = string.whitespace.encode()
+_NO_BASE64 = "a character that is not of the base64 alphabet"
 _BASE64_PIECE = 2**18
 _PLAIN_PIECE = 57 * 2**12
 """Bytes that are a whole number of the lines that base64 is written in."""
@@ -203,21 +203,31 @@ def decode_content(path: str, content: Any, format: Any) -> bytes:  # noqa: A002
 
 def _decode_base64(content: str) -> Iterator[bytes]:
     """The bytes of base64 text, piece by piece; blanks may stand anywhere in it."""
-    rest = ""
+    rest = b""
     for start in range(0, len(content), _BASE64_PIECE):
-        piece = content[start : start + _BASE64_PIECE]
-        last = start + _BASE64_PIECE >= len(content)
-        # The decoder skips what is not of its alphabet, and would store less than was sent.
-        if not (_BASE64_END if last else _BASE64).fullmatch(piece):
-            if not _BASE64_END.fullmatch(content[start:]):
-                raise binascii.Error("a character that is not of the base64 alphabet")
-            piece, last = content[start:], True  # the padding begins in this piece
-        piece = rest + _BLANK.sub("", piece)
+        stop = start + _BASE64_PIECE
+        piece = _without_blanks(content[start:stop])
+        last = stop >= len(content)
+        if piece.translate(None, _BASE64):
+            # Padding, which ends the text. What else is not of the alphabet the decoder would
+            # skip, and less would be stored than was sent.
+            piece, last = piece + _without_blanks(content[stop:]), True
+            digits, _, padding = piece.partition(b"=")
+            if digits.translate(None, _BASE64) or padding.strip(b"="):
+                raise binascii.Error(_NO_BASE64)
+        piece = rest + piece
         whole = len(piece) if last else len(piece) - len(piece) % 4
         yield binascii.a2b_base64(piece[:whole])
         if last:
             return
         rest = piece[whole:]
+
+
+def _without_blanks(text: str) -> bytes:
+    try:
+        return text.encode("ascii").translate(None, _BLANKS)
+    except UnicodeEncodeError:
+        raise binascii.Error(_NO_BASE64) from None
 
 
 def encode_file(path: str, content: Any, format: Any) -> Encoded:  # noqa: A002
