@@ -61,6 +61,7 @@ async def _after_the_last(
         await outgoing.add(data)
         meta = await outgoing.finish(IfMatch(version))
     except BaseException:
+        # Whatever ended it, a cancelled request too: its parts must not stay in the store.
         await outgoing.abort()
         raise
     manager.known.show(meta)

@@ -59,6 +59,7 @@ class ReadFlight:
         try:
             await asyncio.wait({self._landed})
         except BaseException:
+            # A cancelled follower gives up its hold on the bytes, or they would never go.
             self._leave()
             raise
         return self._landed.result()
