@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import shutil
 import tempfile
 from datetime import datetime, timezone
 from typing import Any
@@ -17,6 +18,9 @@ from ..storage.base import BaseStorageService, MultipartUpload
 from ..storage.errors import StorageError, TooLargeError
 from ..storage.metadata import MTIME, format_mtime, stamp
 from ..storage.types import Capabilities, ObjectMeta, WriteCondition
+
+_GROWTH = 16
+_SPILLED_PIECE = 2**20
 
 
 class Memory:
@@ -38,10 +42,14 @@ class Memory:
 
 
 class _Collected:
-    """Bytes that wait: in memory, and what comes when there is no room in a temporary file."""
+    """Bytes that wait: in memory, and what comes when there is no room in a temporary file.
 
-    def __init__(self, memory: Memory) -> None:
+    They will not be more than `most`.
+    """
+
+    def __init__(self, memory: Memory, most: int) -> None:
         self._memory = memory
+        self._most = most
         # Its `getvalue` copies nothing: the bytes are never held twice.
         self._buffer = io.BytesIO()
         self._taken = 0
@@ -50,12 +58,27 @@ class _Collected:
 
     async def add(self, data: bytes) -> None:
         """`OSError` if the disk is full."""
-        if self._file is None and self._memory.take(len(data)):
+        if self._file is None and self._reserve(self.size + len(data)):
             self._buffer.write(data)
-            self._taken += len(data)
         else:
             await asyncio.to_thread(self._write, data)
         self.size += len(data)
+
+    def _reserve(self, size: int) -> bool:
+        """Whether there is memory for `size` bytes.
+
+        It grows by large steps: each may hold the bytes twice and leave a hole behind.
+        """
+        if size <= self._taken:
+            return True
+        for room in (max(size, min(_GROWTH * size, self._most)), size):
+            if self._memory.take(room - self._taken):
+                self._buffer.seek(room - 1)
+                self._buffer.write(b"\0")
+                self._buffer.seek(self.size)
+                self._taken = room
+                return True
+        return False
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
@@ -67,9 +90,10 @@ class _Collected:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> bytes:
+        self._buffer.truncate()
         if self._file is not None:
             self._file.seek(0)
-            self._buffer.write(self._file.read())
+            shutil.copyfileobj(self._file, self._buffer, _SPILLED_PIECE)
         return self._buffer.getvalue()
 
     def close(self) -> None:
@@ -124,11 +148,11 @@ class Outgoing:
         self._base = part_size
         self._memory = memory
         self._log = log
-        self._collected = _Collected(memory)
+        self._sent = 0
+        self._collected = _Collected(memory, self._most())
         self._upload: asyncio.Future[MultipartUpload] | None = None
         self._in_flight: _Collected | None = None
         self._sending: asyncio.Task[None] | None = None
-        self._sent = 0
         self._given_up = False
         self.size = 0
 
@@ -150,14 +174,18 @@ class Outgoing:
             start += len(piece)
             self.size += len(piece)
 
+    def _most(self) -> int:
+        """Bytes that are sent at once: of the next part, or of everything."""
+        if self._capabilities.multipart:
+            return part_size_of(self._sent + 1, self._base, self._capabilities)
+        return self._capabilities.max_put_size
+
     def _room(self) -> int:
         """Bytes until what is collected has to be sent; a full part waits for one byte more."""
-        capabilities, collected = self._capabilities, self._collected.size
-        if capabilities.multipart:
-            return part_size_of(self._sent + 1, self._base, capabilities) - collected
-        if collected >= capabilities.max_put_size:
-            raise self._too_large(capabilities.max_put_size)
-        return capabilities.max_put_size - collected
+        room = self._most() - self._collected.size
+        if room <= 0 and not self._capabilities.multipart:
+            raise self._too_large(self._capabilities.max_put_size)
+        return room
 
     def _too_large(self, limit: int) -> TooLargeError:
         return TooLargeError(
@@ -175,7 +203,8 @@ class Outgoing:
         if self._sent == self._capabilities.max_parts:
             raise self._too_large(self.size)
         self._sent += 1
-        self._in_flight, self._collected = self._collected, _Collected(self._memory)
+        following = _Collected(self._memory, self._most())
+        self._in_flight, self._collected = self._collected, following
         self._sending = asyncio.create_task(self._send_part(self._sent, self._in_flight, more=more))
 
     async def _wait(self) -> None:

@@ -191,7 +191,7 @@ async def test_an_upload_whose_chunk_could_not_be_kept_ends_there(
     await manager.save(chunk(1, "a"), "f.bin")
     monkeypatch.setattr(manager._upload_memory, "_free", 0)
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
-    assert await status_of(manager, 2) == 507
+    assert await status_of(manager, 2, "more than was reserved") == 507
     assert await status_of(manager, -1) == 400
     assert await contents_of(store) == {}
 
