@@ -15,6 +15,21 @@ _OF_CLOUDS = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scale",
+        type=int,
+        default=1,
+        help="how many times as many rounds the suites of random operations run",
+    )
+
+
+@pytest.fixture(scope="session")
+def scale(pytestconfig: pytest.Config) -> int:
+    """How many times as many rounds as usual a suite of random operations is to run."""
+    return int(pytestconfig.getoption("--scale"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The tests see nothing of the clouds of whoever runs them, and no proxy to this machine.
 
