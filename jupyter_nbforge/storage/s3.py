@@ -23,10 +23,11 @@ from .errors import (
 from .paths import check_path
 from .s3_batch import BATCH_SIZE, delete_batch
 from .s3_client import S3Connection
+from .s3_conditions import S3Conditions
 from .s3_listing import list_pages
 from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
 from .s3_options import S3Options
-from .s3_stale import abort_stale
+from .s3_stale import LeftProbes, abort_stale
 from .s3_values import (
     fits_xml,
     headers_of,
@@ -39,7 +40,6 @@ from .s3_values import (
 from .types import (
     ByteRange,
     Capabilities,
-    IfAbsent,
     IfMatch,
     LinkOptions,
     ListPage,
@@ -69,8 +69,9 @@ class S3Storage(S3Options):
     """The objects of one bucket.
 
     The version of an object is its ETag, so conditions need a store that honours
-    `If-Match` and `If-None-Match` on writes, as S3 has since 2024; where one does not, the
-    traits `conditional_*` say so and a look comes before the write.
+    `If-Match` and `If-None-Match` on writes, as S3 has since 2024; where one does not, as the
+    traits `conditional_*` say or a probe finds out, a look comes before the write. Of a store
+    that was not probed yet `capabilities` say that it honours them.
     """
 
     max_copy_size = 5 * 2**30
@@ -86,8 +87,9 @@ class S3Storage(S3Options):
             config=self.client_config(),
             options=self.client_options(),
         )
-        self._warned: set[str] = set()
+        self._conditions = S3Conditions(self, self._connection)
         self._sizes = KnownSizes()
+        self._left_probes = LeftProbes()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -99,9 +101,9 @@ class S3Storage(S3Options):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            conditional_put=self.conditional_put,
-            conditional_delete=self.conditional_delete,
-            conditional_copy=self.conditional_copy,
+            conditional_put=self._conditions.honours("conditional_put"),
+            conditional_delete=self._conditions.honours("conditional_delete"),
+            conditional_copy=self._conditions.honours("conditional_copy"),
             presigned_urls=not self.anonymous,
             ordered_listing=self.ordered_listing,
             min_part_size=MIN_PART_SIZE,
@@ -194,7 +196,7 @@ class S3Storage(S3Options):
     async def _write(
         self, path: str, data: bytes, headers: Mapping[str, Any], condition: WriteCondition | None
     ) -> ObjectMeta:
-        conditions = await self._conditions(path, condition, "conditional_put")
+        conditions = await self._conditions.of_target(path, condition, "put")
         client = await self._connection.client()
         body = await payload(client, data)
         request: dict[str, Any] = {**body, **headers, **self.write_options(), **conditions}
@@ -202,33 +204,9 @@ class S3Storage(S3Options):
             answer = await client.put_object(Bucket=self.bucket, Key=path, **request)
         return self._note(object_meta(path, len(data), {**headers, **answer}))
 
-    async def _conditions(
-        self, path: str, condition: WriteCondition | None, trait: str
-    ) -> dict[str, Any]:
-        """The request parameters of a condition, or, where `trait` is off, none after a look."""
-        if condition is None:
-            return {}
-        if not getattr(self, trait):
-            self._warn_once(trait)
-            await self.check_condition(path, condition)
-            return {}
-        if isinstance(condition, IfAbsent):
-            return {"IfNoneMatch": "*"}
-        return {"IfMatch": condition.version}
-
-    def _warn_once(self, trait: str) -> None:
-        if trait not in self._warned:
-            self._warned.add(trait)
-            self.log.warning(
-                "S3Storage.%s is off: %s is checked by a look before each write; a change "
-                "that comes in between is overwritten.",
-                trait,
-                self.url,
-            )
-
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
         check_path(path)
-        conditions = await self._conditions(path, condition, "conditional_delete")
+        conditions: dict[str, Any] = await self._conditions.of_delete(path, condition)
         client = await self._connection.client()
         # S3 does not mind a missing object; a store that does is overruled.
         with (
@@ -241,17 +219,18 @@ class S3Storage(S3Options):
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
     ) -> None:
         expected = versions or {}
+        etags = await self._conditions.of_batch(expected)
         singles: list[str] = []
         batched: list[str] = []
         for path in paths:
-            alone = not fits_xml(path) or (path in expected and not self._etags_in_batches)
+            alone = not fits_xml(path) or (path in expected and etags is None)
             (singles if alone else batched).append(path)
         one_by_one = super().delete_many
 
         async def one(start: int) -> None:
             batch = batched[start : start + BATCH_SIZE]
             try:
-                await delete_batch(self._connection, batch, expected)
+                await delete_batch(self._connection, batch, etags or {})
             except NotSupportedError:
                 await one_by_one(batch, versions=versions)
             except StorageError as error:
@@ -261,12 +240,6 @@ class S3Storage(S3Options):
         await for_each(one, range(0, len(batched), BATCH_SIZE), _BATCHES_AT_ONCE)
         if errors:
             raise errors[0]
-
-    @property
-    def _etags_in_batches(self) -> bool:
-        if self.conditional_delete_many is None:
-            return self.conditional_delete and not self.is_elsewhere
-        return self.conditional_delete_many
 
     async def list_pages(
         self,
@@ -282,6 +255,7 @@ class S3Storage(S3Options):
         async for page in pages:
             for meta in page.objects:
                 self._note(meta)
+                self._left_probes.note(meta)
             yield page
 
     async def copy(
@@ -294,12 +268,9 @@ class S3Storage(S3Options):
     ) -> ObjectMeta:
         check_path(source)
         check_path(target)
-        request = await self._conditions(target, condition, "conditional_copy")
-        if source_version is not None:
-            expected = IfMatch(source_version)
-            found = await self._conditions(source, expected, "conditional_copy")
-            request |= {f"CopySource{name}": value for name, value in found.items()}
-        request |= self.write_options()
+        request: dict[str, Any] = self.write_options()
+        request |= await self._conditions.of_target(target, condition, "copy")
+        request |= await self._conditions.of_source(source, source_version, target)
         client = await self._connection.client()
         try:
             with self._connection.call(target, condition=condition, write=True):
@@ -336,7 +307,8 @@ class S3Storage(S3Options):
         if not too_large or found["ContentLength"] <= self.max_copy_size:
             raise error
         upload = await self._begin(target, kept_headers(found))
-        answer = await copy_in_parts(upload, source, found, condition)
+        bound = await self._conditions.of_source(source, version, target)
+        answer = await copy_in_parts(upload, source, found, bound, condition)
         return replace(await self._head(target), version=version_of(answer["ETag"]))
 
     async def _copied(
@@ -348,7 +320,8 @@ class S3Storage(S3Options):
     ) -> ObjectMeta:
         """The metadata of a new copy; its size is not in the answer, but mostly known."""
         version = version_of(result["ETag"])
-        checked = source_version if self.conditional_copy else None
+        checks = self._conditions.known("copy_source")
+        checked = source_version if checks is not None and checks.kept else None
         size = self._sizes.size_of(source, version, checked)
         if size is None:
             return replace(await self._head(target), version=version)
@@ -365,12 +338,13 @@ class S3Storage(S3Options):
         return await self._begin(check_path(path), headers_of(content_type, metadata))
 
     async def _begin(self, path: str, headers: Mapping[str, Any]) -> S3Upload:
-        conditions = partial(self._conditions, trait="conditional_put")
+        conditions = partial(self._conditions.of_target, operation="complete")
         return await S3Upload.begin(
             self._connection, path, headers, self.write_options(), conditions
         )
 
     async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
+        await self._left_probes.delete(self, prefix, older_than)
         return await abort_stale(self._connection, prefix, older_than)
 
     async def get_presigned_url(
@@ -389,4 +363,5 @@ class S3Storage(S3Options):
             )
 
     async def aclose(self) -> None:
+        await self._conditions.aclose()
         await self._connection.aclose()

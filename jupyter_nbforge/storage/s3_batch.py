@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import NotFoundError
+from .errors import NotFoundError, StorageError
 from .refusals import Call
 from .s3_client import S3Connection
 from .s3_errors import refusal
@@ -16,22 +16,35 @@ BATCH_SIZE = 1000
 
 
 async def delete_batch(
-    connection: S3Connection, batch: Sequence[str], versions: Mapping[str, Version]
+    connection: S3Connection, batch: Sequence[str], etags: Mapping[str, str]
 ) -> None:
-    """Delete `batch`, those in `versions` only at that version; then raise the first error."""
+    """Delete `batch`, those in `etags` only at that ETag; then raise the first error."""
+    _, errors = await send_batch(connection, batch, etags)
+    for error in errors.values():
+        if not isinstance(error, NotFoundError):
+            raise error
+
+
+async def send_batch(
+    connection: S3Connection,
+    batch: Sequence[str],
+    etags: Mapping[str, str],
+    *,
+    quiet: bool = True,
+) -> tuple[Mapping[str, Any], dict[str, StorageError]]:
+    """As `delete_batch`; the answer (`quiet`: without what was deleted) and the errors by path."""
     keys: list[Any] = [
-        {"Key": path, "ETag": versions[path]} if path in versions else {"Key": path}
-        for path in batch
+        {"Key": path, "ETag": etags[path]} if path in etags else {"Key": path} for path in batch
     ]
     client = await connection.client()
     with connection.call(None, write=True):
         answer = await client.delete_objects(
-            Bucket=connection.bucket, Delete={"Objects": keys, "Quiet": True}
+            Bucket=connection.bucket, Delete={"Objects": keys, "Quiet": quiet}
         )
+    errors = {}
     for entry in answer.get("Errors", ()):
         path = entry.get("Key", "")
-        condition = IfMatch(versions[path]) if path in versions else None
+        condition = IfMatch(Version(etags[path])) if path in etags else None
         call = Call(connection.bucket, connection.endpoint, path, condition, write=True)
-        error = refusal(entry.get("Code", ""), call)
-        if not isinstance(error, NotFoundError):
-            raise error
+        errors[path] = refusal(entry.get("Code", ""), call)
+    return answer, errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -12,6 +13,7 @@ from contextlib import (
 )
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .errors import (
     ConfigurationError,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _CHUNK_SIZE = 2**20
+_AMAZON = re.compile(r"([^/]+\.)?amazonaws\.com(\.cn)?")
 
 
 class S3Connection:
@@ -51,6 +54,8 @@ class S3Connection:
         self.bucket = bucket
         self.bucket_seen = False
         self.endpoint = str(options.get("endpoint_url") or "Amazon S3")
+        self.is_elsewhere: bool | None = None
+        """Whether the endpoint is not known as Amazon's; None until there is a client."""
         self._profile = profile
         self._anonymous = anonymous
         self._config = config
@@ -109,6 +114,7 @@ class S3Connection:
         with self.call(None):
             context, client = await asyncio.to_thread(self._make)
         self.endpoint = client.meta.endpoint_url
+        self.is_elsewhere = not _AMAZON.fullmatch(urlsplit(self.endpoint).hostname or "")
         try:
             yield client
         finally:

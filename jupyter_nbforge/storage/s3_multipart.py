@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .base import MultipartUpload
-from .errors import NotFoundError, StorageError
+from .errors import NotFoundError, PreconditionError, StorageError
 from .s3_client import S3Connection
-from .s3_values import object_meta, payload, version_of, wants_checksums
-from .types import ObjectMeta, Version, WriteCondition
+from .s3_values import object_meta, payload, wants_checksums
+from .types import ObjectMeta, WriteCondition
 from .workers import errors_of, for_each
 
 MIN_PART_SIZE = 5 * 2**20
@@ -91,19 +91,28 @@ class S3Upload(MultipartUpload):
         self._keep(number, len(data), answer)
 
     async def copy_part(
-        self, number: int, source: str, start: int, stop: int, version: Version
+        self, number: int, source: str, start: int, stop: int, conditions: Mapping[str, str]
     ) -> None:
-        """Take bytes `start` to `stop` (exclusive) of another object at `version` as a part."""
+        """Take bytes `start` to `stop` (exclusive) of another object as a part."""
         client = await self._connection.client()
+        origin: Any = {"Bucket": self._connection.bucket, "Key": source}
+        request: dict[str, Any] = {**self._target, **conditions}
         with self._connection.call(source, write=True):
             answer = await client.upload_part_copy(
                 PartNumber=number,
-                CopySource={"Bucket": self._connection.bucket, "Key": source},
+                CopySource=origin,
                 CopySourceRange=f"bytes={start}-{stop - 1}",
-                CopySourceIfMatch=version,
-                **self._target,
+                **request,
             )
         self._keep(number, stop - start, answer["CopyPartResult"])
+
+    async def check_source(self, source: str, found: Mapping[str, Any]) -> None:
+        """`PreconditionError` if the source of the parts is no longer what a HEAD has `found`."""
+        client = await self._connection.client()
+        with self._connection.call(source):
+            now = await client.head_object(Bucket=self._connection.bucket, Key=source)
+        if now["ETag"] != found["ETag"]:
+            raise PreconditionError(f"{source!r} was changed meanwhile.", path=source)
 
     async def complete(self, *, condition: WriteCondition | None = None) -> ObjectMeta:
         answer = await self.join(condition)
@@ -145,11 +154,18 @@ class S3Upload(MultipartUpload):
 
 
 async def copy_in_parts(
-    upload: S3Upload, source: str, found: Mapping[str, Any], condition: WriteCondition | None
+    upload: S3Upload,
+    source: str,
+    found: Mapping[str, Any],
+    conditions: Mapping[str, str],
+    condition: WriteCondition | None,
 ) -> Mapping[str, Any]:
-    """Fill `upload` on the server from `source` as `found` by a HEAD, and join it."""
+    """Fill `upload` on the server from `source`, of which a HEAD has `found`, and join it.
+
+    `conditions` bind each part to that version; for a store that ignores them it is looked
+    at again at the end.
+    """
     size: int = found["ContentLength"]
-    version = version_of(found["ETag"])
     step = max(_COPY_PART_SIZE, -(-size // MAX_PARTS))
     errors: list[StorageError] = []
 
@@ -157,13 +173,15 @@ async def copy_in_parts(
         # What has begun is waited for: a part that arrives after the abort would be billed.
         if not errors:
             number, start = part
-            copying = upload.copy_part(number, source, start, min(start + step, size), version)
+            stop = min(start + step, size)
+            copying = upload.copy_part(number, source, start, stop, conditions)
             errors.extend(await errors_of(copying))
 
     async with upload:
         await for_each(one, enumerate(range(0, size, step), start=1), _COPIES_AT_ONCE)
         if errors:
             raise errors[0]
+        await upload.check_source(source, found)
         return await upload.join(condition)
 
 

@@ -101,18 +101,26 @@ class S3Options(BaseStorageService):
     )
 
     conditional_put = Bool(
-        True,
+        None,
+        allow_none=True,
         config=True,
-        help="Whether the store honours If-Match and If-None-Match when an object is written. "
-        "Off: a look before the write, which can miss another writer.",
+        help="Whether the store honours If-Match and If-None-Match when an object is written or "
+        "an upload in parts completed. Off: a look before the write, which can miss another "
+        "writer. Unset: on for Amazon S3, found out by a probe for another store.",
     )
 
     conditional_copy = Bool(
-        True, config=True, help="As conditional_put, for a copy and its source."
+        None,
+        allow_none=True,
+        config=True,
+        help="As conditional_put, for a copy and its source.",
     )
 
     conditional_delete = Bool(
-        True, config=True, help="As conditional_put, when an object is deleted."
+        None,
+        allow_none=True,
+        config=True,
+        help="As conditional_put, when an object is deleted.",
     )
 
     conditional_delete_many = Bool(
@@ -120,8 +128,7 @@ class S3Options(BaseStorageService):
         allow_none=True,
         config=True,
         help="Whether the store honours the ETags in a DeleteObjects request. Off: conditional "
-        "deletes go one by one. Unset: on for Amazon S3 only, because a store that ignores "
-        "them deletes what it should keep.",
+        "deletes go one by one. Unset: as for conditional_put.",
     )
 
     ordered_listing = Bool(

@@ -1,14 +1,45 @@
-"""Uploads in parts that nobody goes on with: what they take is billed until they are aborted."""
+"""What killed processes leave: uploads in parts, billed until they are aborted, and probes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from .base import BaseStorageService
 from .errors import NotFoundError
+from .paths import name_of
 from .s3_client import S3Connection
+from .s3_probe import PROBE_PREFIX
+from .types import ObjectMeta
+
+_PROBE = re.compile(re.escape(PROBE_PREFIX) + "[0-9a-f]{16}", re.ASCII)
+_PROBE_SIZE = 16
+_REMEMBERED = 1000
+
+
+class LeftProbes:
+    """Hidden objects of probes that have come up in listings; to look for them would cost more."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, datetime] = {}
+
+    def note(self, meta: ObjectMeta) -> None:
+        """Remember the object if it is one."""
+        if PROBE_PREFIX not in meta.path or len(self._seen) >= _REMEMBERED:
+            return
+        if _PROBE.fullmatch(name_of(meta.path)) and meta.size <= _PROBE_SIZE:
+            self._seen[meta.path] = meta.last_modified
+
+    async def delete(self, storage: BaseStorageService, prefix: str, older_than: float) -> None:
+        """Delete those below `prefix` that no probe can still need."""
+        limit = datetime.now(timezone.utc) - timedelta(seconds=older_than)
+        for path, moment in list(self._seen.items()):
+            if path.startswith(prefix) and moment <= limit:
+                await storage.delete(path)
+                del self._seen[path]
 
 
 async def abort_stale(connection: S3Connection, prefix: str, older_than: float) -> int:

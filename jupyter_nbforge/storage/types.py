@@ -127,7 +127,8 @@ class Capabilities:
     A flag that is False means that the matching option raises `NotSupportedError`. Where
     one of the `conditional_*` flags is False a provider may instead meet a condition by a
     look before the write, which leaves a moment in which another writer can come between;
-    it then says so once in the log.
+    it then says so once in the log. One that finds out only at the first such write says
+    True until then.
     """
 
     conditional_put: bool = True

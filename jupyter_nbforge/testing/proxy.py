@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -33,6 +34,14 @@ class Seen:
 
     operation: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Of a request, what the store gets to see."""
+
+    headers: Sequence[tuple[str, str]]
+    body: Any = None
 
 
 @dataclass(slots=True)
@@ -130,11 +139,14 @@ class CountingProxy:
             await asyncio.sleep(self.delay)
         # The path goes on as it came, byte for byte: the signature is over just that.
         target = URL(f"{self._target.origin()}{request.raw_path}", encoded=True)
+        passed = await self._passed(request, target)
+        if isinstance(passed, web.StreamResponse):
+            return passed
         async with self._session.request(
             request.method,
             target,
-            headers=passed_headers(request.headers),
-            data=request.content if request.can_read_body else None,
+            headers=passed.headers,
+            data=passed.body,
             allow_redirects=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
         ) as answer:
@@ -148,6 +160,11 @@ class CountingProxy:
                     await response.write(chunk)
             await response.write_eof()
             return response
+
+    async def _passed(self, request: web.BaseRequest, target: URL) -> Passed | web.StreamResponse:
+        """What goes on to `target`, or an answer in the store's stead."""
+        body = request.content if request.can_read_body else None
+        return Passed(passed_headers(request.headers), body)
 
 
 def passed_headers(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
