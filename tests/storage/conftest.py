@@ -23,11 +23,11 @@ from jupyter_nbforge.testing.servers import LocalServer, MotoServer, SeaweedServ
 
 _NUMBERS = itertools.count(1)
 
-_IGNORED = {
-    MotoServer: {"conditional_copy": False},
+_IGNORED: dict[type[LocalServer], dict[str, Any]] = {
+    MotoServer: {},
     SeaweedServer: {"ordered_listing": False},
 }
-"""What a server does not honour: moto copies unconditionally, SeaweedFS lists in tree order."""
+"""What a server does not honour and no probe finds out: SeaweedFS lists in tree order."""
 
 
 class MakeS3(Protocol):

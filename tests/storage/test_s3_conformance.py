@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import pytest
 
 from jupyter_nbforge.storage.s3 import S3Storage
 from jupyter_nbforge.storage.types import Capabilities
+from jupyter_nbforge.testing.conditions import ConditionRules
 from jupyter_nbforge.testing.conformance import StorageConformance
+from jupyter_nbforge.testing.s3_dialects import CONDITIONS, WeakerS3
 from jupyter_nbforge.testing.servers import MotoServer, SeaweedServer
+from jupyter_nbforge.testing.transfers import TransferRules
+from jupyter_nbforge.testing.uploads import UploadRules
 
 from .conftest import MakeS3
+from .probe_world import in_a_thread
 
 MOTO = "https://github.com/getmoto/moto"
 SEAWEED = "https://github.com/seaweedfs/seaweedfs"
@@ -25,13 +30,13 @@ SAME_BYTES = (
 
 
 class TestMoto(StorageConformance):
-    capabilities = Capabilities(conditional_copy=False, presigned_urls=True)
+    capabilities = Capabilities(presigned_urls=True)
     many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
-        "test_complete_if_match_replaces_only_that_version": f"{MOTO}: If-Match is ignored there",
     }
     unprovable: ClassVar[Mapping[str, str]] = {
+        "test_of_concurrent_copies_to_one_target_one_wins": f"{MOTO}: If-None-Match is ignored",
         "test_no_read_sees_two_writes_mixed": f"{MOTO}: 500 where a key is overwritten at once",
     }
 
@@ -54,3 +59,28 @@ class TestSeaweed(StorageConformance):
     @pytest.fixture
     def storage(self, seaweed_server: SeaweedServer, make_s3: MakeS3) -> S3Storage:
         return make_s3(seaweed_server)
+
+
+@pytest.fixture(scope="module")
+def ignoring(seaweed_server: SeaweedServer) -> Iterator[WeakerS3]:
+    with in_a_thread(WeakerS3(seaweed_server, ignored=CONDITIONS)) as proxy:
+        yield proxy
+
+
+class TestIgnoring(ConditionRules, TransferRules, UploadRules):
+    """A store that ignores every condition: what a look can do, it does."""
+
+    capabilities = Capabilities(ordered_listing=False, presigned_urls=True)
+    known_weaknesses: ClassVar[Mapping[str, str]] = {
+        "test_every_write_changes_the_version": SAME_BYTES,
+    }
+    unprovable: ClassVar[Mapping[str, str]] = {
+        f"test_of_concurrent_{name}_one_wins": "between the look and the write others come"
+        for name in ("creates", "replaces", "conditional_deletes", "copies_to_one_target")
+    }
+
+    @pytest.fixture
+    def storage(
+        self, seaweed_server: SeaweedServer, make_s3: MakeS3, ignoring: WeakerS3
+    ) -> S3Storage:
+        return make_s3(seaweed_server, endpoint_url=ignoring.endpoint_url)

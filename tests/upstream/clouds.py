@@ -102,11 +102,8 @@ def _s3(server: LocalServer, container: str) -> Cloud:
     endpoint = server.endpoint_url
     options: dict[str, Any] = {"endpoint_url": endpoint, "region_name": server.region}
     moto = isinstance(server, MotoServer)
-    if moto:
-        options["conditional_copy"] = False  # moto ignores the conditions of a copy
-    else:
-        # SeaweedFS ignores the order of names, and honours ETags in batches as Amazon does.
-        options |= {"ordered_listing": False, "conditional_delete_many": True}
+    if not moto:
+        options["ordered_listing"] = False
     keys = {"key": server.access_key, "secret": server.secret_key}
     environ = {"AWS_ACCESS_KEY_ID": keys["key"], "AWS_SECRET_ACCESS_KEY": keys["secret"]}
     name = "moto" if moto else "seaweedfs"
