@@ -178,7 +178,7 @@ async def _each_kind_of_write(lab: JupyterLab) -> None:
     """What a server finds out of its store at the first write of a kind is no part of a gesture."""
     await lab.call("PUT", "warm.ipynb", {"type": "notebook", "format": "json", "content": NOTEBOOK})
     await lab.call("PATCH", "warm.ipynb", {"path": "warmer.ipynb"})
-    await lab.upload("warm.bin", 10)
+    await lab.upload("warm.bin", 24)
     for path in ("warmer.ipynb", "warm.bin"):
         await lab.call("DELETE", path)
 
