@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler, path_regex
+from jupyter_server.base.handlers import path_regex
 from tornado import web
 
+from .bodies import JSONObjectHandler, contents_routes
 from .contents.errors import http_errors
 from .contents.manager import NBForgeContentsManager
 from .contents.models import api_path, content_type_of
@@ -25,7 +26,7 @@ _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MIME_TYPE = re.compile(rf"{_WORD}/{_WORD}(?: *;[ -~]*[!-~])?")
 
 
-class LinksHandler(APIHandler):
+class LinksHandler(JSONObjectHandler):
     """``/jupyter_nbforge/links/<path>``: GET gives a link for reading, POST one for writing.
 
     The answer has ``url``, ``method``, ``headers`` (to be sent along), ``expires_in``
@@ -90,17 +91,10 @@ class LinksHandler(APIHandler):
         return path
 
     def _body(self) -> dict[str, Any]:
-        try:
-            body = self.get_json_body()
-        except UnicodeDecodeError:
-            raise web.HTTPError(400, "The body must be a JSON object in UTF-8.") from None
-        if body is None:
-            return {}
-        if not isinstance(body, dict):
-            raise web.HTTPError(400, "The body must be a JSON object.")
+        body = self.get_json_body() or {}
         unknown = sorted(set(body) - {"expires_in", "content_type"})
         if unknown:
-            raise web.HTTPError(400, f"The body has an unknown key {unknown[0]!r}.")
+            raise web.HTTPError(400, f"The body has an unknown key {unknown[0]!r:.100}.")
         return body
 
     async def _answer(self, path: str, asked: object, options: LinkOptions) -> None:
@@ -154,4 +148,4 @@ def _checked_content_type(value: object) -> str:
     raise web.HTTPError(400, "content_type must be a MIME type such as 'text/csv'.")
 
 
-ROUTES = [(rf"/jupyter_nbforge/links{path_regex}", LinksHandler)]
+ROUTES = [(rf"/jupyter_nbforge/links{path_regex}", LinksHandler), *contents_routes()]

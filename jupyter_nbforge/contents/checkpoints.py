@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 CHECKPOINTS_PREFIX = RESERVED_PREFIX + "checkpoints/"
 _ID = re.compile(r"checkpoint-(?P<slot>[1-9][0-9]{0,3})(?:-(?P<time>[0-9]{1,14}))?", re.ASCII)
+LONGEST_ADDITION = len(CHECKPOINTS_PREFIX) + len("/checkpoint-9999-99999999999999")
+"""Bytes that the path of a checkpoint has more than that of its file."""
+
 _REMEMBERED = 4096
 _ATTEMPTS = 3
 _JUST_NOW = 5.0

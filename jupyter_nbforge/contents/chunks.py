@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ async def save_chunk(
     """Take one chunk of an upload; with the last one the whole object appears."""
     chunk = model["chunk"]
     if isinstance(chunk, bool) or not isinstance(chunk, int) or (chunk < 1 and chunk != LAST_CHUNK):
-        raise HTTPError(400, f"{chunk!r} is no number of a chunk: they are 1, 2, ... and last -1.")
+        shown = reprlib.repr(chunk)
+        raise HTTPError(400, f"{shown} is no number of a chunk: they are 1, 2, ... and last -1.")
     content, format_ = model["content"], model.get("format")
     finished = manager.uploads.finished(path)
     if chunk == LAST_CHUNK and finished is not None:

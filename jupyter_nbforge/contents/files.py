@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
@@ -29,6 +28,7 @@ from ..storage.values import content_disposition
 from .downloads import PROBE_SIZE, link_to, served_type, tells_type
 from .errors import http_error
 from .models import api_path
+from .pages import ErrorPages
 from .ranges import Suffix, content_range, stop_of, wanted_range
 from .streams import beginning, read_ahead
 from .validators import Conditions, etag_of, last_modified_of
@@ -45,7 +45,7 @@ class _Plan:
     if_match: Version | None = None
 
 
-class FilesHandler(JupyterHandler):
+class FilesHandler(ErrorPages):
     """GET and HEAD of one object; whole or one range, with validators, in bounded memory."""
 
     auth_resource = "contents"

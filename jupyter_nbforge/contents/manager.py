@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import reprlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
@@ -218,7 +219,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         path = api_path(path)
         ext = ext or ""
         if not isinstance(ext, str) or "/" in ext:
-            raise HTTPError(400, f"Not an extension of a file name: {ext!r}")
+            raise HTTPError(400, f"Not an extension of a file name: {reprlib.repr(ext)}")
         kind = type or ("notebook" if ext == ".ipynb" else "file")
         if kind not in ("directory", "notebook", "file"):
             raise HTTPError(400, f"Unexpected model type: {kind!r}")

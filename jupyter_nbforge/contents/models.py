@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from tornado.web import HTTPError
 
-from ..storage.paths import KEEP_FILES, RESERVED_PREFIX, name_of
+from ..storage.paths import KEEP_FILES, RESERVED_PREFIX, has_control_character, name_of
 from ..storage.types import ObjectMeta
 
 Model: TypeAlias = dict[str, Any]
@@ -21,6 +21,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 VERSION_HASH = "version"
 """`hash_algorithm` of an object without a known content hash: the store's change token."""
 
+_LONGEST_PATH = 8192
+"""Characters. No storage takes so many; what is longer is not even looked at."""
+
 _RESERVED = RESERVED_PREFIX.rstrip("/")
 
 
@@ -28,10 +31,15 @@ def api_path(path: str) -> str:
     """`path` as Jupyter gives it (slashes around and doubled allowed) in its one plain form.
 
     A path that climbs out of the root is a 404, as in Jupyter's own manager; so is all
-    that lies below our reserved prefix, which is nobody's to see or to change.
+    that lies below our reserved prefix, which is nobody's to see or to change. A control
+    character is a 400: it would make two lines of one in the log.
     """
     if not isinstance(path, str):
         raise HTTPError(400, f"A path must be a string, not {type(path).__name__}.")
+    if len(path) > _LONGEST_PATH:
+        raise HTTPError(400, f"A path of {len(path)} characters is too long.")
+    if has_control_character(path):
+        raise HTTPError(400, f"{path!r} is not a valid path: it has a control character.")
     segments = [segment for segment in path.split("/") if segment not in ("", ".")]
     # Some stores (SeaweedFS) take a backslash for a slash.
     plain = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]

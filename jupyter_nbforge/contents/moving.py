@@ -14,7 +14,7 @@ from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionErro
 from ..storage.paths import check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta
 from . import folders
-from .checkpoints import NBForgeCheckpoints
+from .checkpoints import LONGEST_ADDITION, NBForgeCheckpoints
 from .models import Model, free_name, join
 from .whole_folders import copy_objects, objects_to_copy, rename_folder
 
@@ -37,6 +37,7 @@ class AmbiguousNameError(HTTPError):
 async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> None:
     """Move a file or folder and its checkpoints; 404, 409, and nothing is overwritten."""
     check_path(new)
+    _check_room(manager, new)
     remembered = manager.known.shown(old)
     if remembered is not None:
         try:
@@ -52,6 +53,19 @@ async def rename_file(manager: NBForgeContentsManager, old: str, new: str) -> No
         await rename_folder(manager, old, new)
     else:
         await _rename_object(manager, meta, new)
+
+
+def _check_room(manager: NBForgeContentsManager, path: str) -> None:
+    """400 if the checkpoints of a file there would have no room, so that none can stay behind."""
+    if not isinstance(manager.checkpoints, NBForgeCheckpoints):
+        return
+    limit = manager.storage.capabilities.max_path_bytes - LONGEST_ADDITION
+    if len(path.encode()) > limit:
+        raise HTTPError(
+            400,
+            f"{path!r} is too long: with its checkpoints this storage takes at most {limit} bytes."
+            " Choose a shorter name.",
+        )
 
 
 async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> None:

@@ -110,6 +110,8 @@ async def _check(manager: NBForgeContentsManager, move: _Move, old: str, new: st
     if not move.has_parent:
         raise HTTPError(404, f"No such directory: {parent_of(new)}")
     _check_count(manager, "rename", old, move.objects)
+    checkpoints = _checkpoint_jobs(move.checkpoints, old, new)
+    _check_lengths(manager, [*jobs_between(move.objects, old, new), *checkpoints])
 
 
 async def _move(manager: NBForgeContentsManager, move: _Move, old: str, new: str) -> None:
@@ -158,6 +160,7 @@ async def copy_objects(
 ) -> None:
     """Copy the objects of folder `source` to a name that nothing has yet; no checkpoints."""
     jobs = jobs_between(objects, source, target)
+    _check_lengths(manager, jobs)
     with Progress(manager.log, f"Copying {source!r} to {target!r}", objects) as progress:
         transfer = Transfer(manager.storage, manager.max_folder_concurrency, progress)
         stay = await transfer.copy(jobs)
@@ -199,6 +202,19 @@ def _check_count(
             f"Can't {action} folders of more than {limit} objects; {path!r} has {len(objects)} or"
             " more (see max_folder_objects).",
         )
+
+
+def _check_lengths(manager: NBForgeContentsManager, jobs: Sequence[Job]) -> None:
+    """400 if the storage could not take a path: half of the folder would be in its new place."""
+    limit = manager.storage.capabilities.max_path_bytes
+    for target in (job.target for job in jobs):
+        # A character has four bytes at most: most paths need not be encoded.
+        if len(target) * 4 > limit < len(target.encode()):
+            raise HTTPError(
+                400,
+                f"{target!r} would be too long: this storage takes at most {limit} bytes. Choose"
+                " a shorter name.",
+            )
 
 
 def _check_size(manager: NBForgeContentsManager, path: str, objects: Sequence[ObjectMeta]) -> None:

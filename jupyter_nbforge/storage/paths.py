@@ -32,9 +32,16 @@ def invalid_reason(path: str) -> str | None:
     for segment in body.replace("\\", DELIMITER).split(DELIMITER):
         if segment in (".", ".."):
             return f"it has a segment {segment!r}"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in body):
+    if has_control_character(body):
         return "it has a control character"
     return None
+
+
+def has_control_character(text: str) -> bool:
+    """Whether there is one in `text`, a lone half of a surrogate pair included."""
+    return not text.isprintable() and any(
+        unicodedata.category(character) in ("Cc", "Cs") for character in text
+    )
 
 
 def check_path(path: str) -> str:
