@@ -13,6 +13,7 @@ import anyio
 import stamina
 
 from ..errors import StorageError, StorageTimeoutError
+from .budget import RetryBudget
 
 if TYPE_CHECKING:
     from logging import LoggerAdapter
@@ -35,8 +36,9 @@ logging.getLogger("stamina").addFilter(_is_not_ours)
 class Attempts:
     """One operation on `path` and how it may be tried.
 
-    An attempt takes at most `seconds`, all of them and the waits between them `total`. What
-    `writes` may have taken effect although it was not answered in time.
+    An attempt takes at most `seconds`, all of them and the waits between them `total`; each
+    but the first one takes from the `budget`. What `writes` may have taken effect although it
+    was not answered in time.
     """
 
     operation: str
@@ -46,12 +48,14 @@ class Attempts:
     max_attempts: int
     wait_initial: float
     wait_max: float
+    budget: RetryBudget
     log: logging.Logger | LoggerAdapter[logging.Logger]
     writes: bool = False
     last_error: StorageError | None = None
     outcome_unknown: bool = False
     """Whether an earlier attempt may have taken effect although it failed."""
     _started: float = field(default_factory=time.monotonic)
+    _number: int = 0
     _next_wait: float = 0.0
 
     async def run(
@@ -62,8 +66,9 @@ class Attempts:
     ) -> T:
         """The answer of the first attempt at `call` that succeeds, else the last error.
 
-        `clean_up` follows each attempt that failed. An error that is not retryable, and one
-        after which the store asks to wait for longer than there is time, is the last.
+        `clean_up` follows each attempt that failed. An error that is not retryable, one after
+        which the store asks to wait for longer than there is time, and one for which the
+        budget has no retry left is the last.
         """
         before = _under_way.get()
         _under_way.set(True)
@@ -76,13 +81,13 @@ class Attempts:
                 wait_max=self.wait_max,
             ):
                 with attempt:
-                    self._next_wait = attempt.next_wait
+                    self._number, self._next_wait = attempt.num, attempt.next_wait
                     left = self._left()
                     if left <= 0 and self.last_error is not None:
                         raise self.last_error  # the jitter of the wait used up the rest
-                    self._say_again(attempt.num)
+                    self._say_again()
                     try:
-                        return await in_time(
+                        answer = await in_time(
                             call, min(self.seconds, left), self.path, writes=self.writes
                         )
                     except StorageError as error:
@@ -90,6 +95,8 @@ class Attempts:
                         if clean_up is not None:
                             await clean_up()
                         raise
+                    self.budget.put_back()
+                    return answer
         finally:
             # Not by a token: a coroutine that a closed loop left behind ends in another context.
             _under_way.set(before)
@@ -99,6 +106,8 @@ class Attempts:
         return self._started + self.total - time.monotonic()
 
     def _note(self, error: StorageError) -> None:
+        if not error.retryable:
+            self.budget.put_back()  # a refusal is an answer too
         if self.writes:
             # Known or not, an earlier attempt stays what it was.
             self.outcome_unknown = error.outcome_unknown = (
@@ -109,18 +118,23 @@ class Attempts:
     def _back_off(self, error: Exception) -> bool | float:
         if not (isinstance(error, StorageError) and error.retryable):
             return False
-        if error.retry_after is None:
-            return self._left() > self._next_wait
-        wait = max(error.retry_after, self.wait_initial)
-        return wait if self._left() > wait else False
+        wait = self._next_wait
+        if error.retry_after is not None:
+            wait = max(error.retry_after, self.wait_initial)
+        if self._number >= self.max_attempts or self._left() <= wait:
+            return False
+        # The last question: what it grants is used.
+        if not self.budget.take(self.log):
+            return False
+        return True if error.retry_after is None else wait
 
-    def _say_again(self, number: int) -> None:
+    def _say_again(self) -> None:
         if self.last_error is not None:
             self.log.warning(
                 "%s of %r failed; attempt %d of %d follows. %s",
                 self.operation,
                 self.path,
-                number,
+                self._number,
                 self.max_attempts,
                 self.last_error.message,
             )

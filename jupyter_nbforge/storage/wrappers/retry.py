@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from traitlets import Float, Int
 
-from ..base import MultipartUpload
+from ..base import BaseStorageService, MultipartUpload
 from ..errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -27,6 +27,7 @@ from ..types import (
 from ..workers import for_each
 from .attempts import Attempts
 from .base import WrapperStorage
+from .budget import RetryBudget
 from .recognise import Sent, copied, moved
 from .resume import ResumingBody, ResumingListing
 from .upload import WrapperUpload
@@ -47,7 +48,8 @@ class RetryStorage(WrapperStorage):
     A conditional write that fails on an object after an earlier attempt of it lost its
     answer is compared with what was sent: if that is what is there, it has succeeded.
     Bodies are read on from where they broke off; a listing gives each entry once. An error
-    that is raised tells by `outcome_unknown` whether any attempt may have taken effect.
+    that is raised tells by `outcome_unknown` whether any attempt may have taken effect. All
+    calls share one `RetryBudget`, so that a dead store is not asked five times by everybody.
     """
 
     max_attempts = Int(
@@ -81,6 +83,26 @@ class RetryStorage(WrapperStorage):
         some chance added. If the store says how long to wait, that holds.""",
     )
     wait_max = Float(5.0, min=0, config=True, help="Seconds to wait at most before an attempt.")
+    retry_budget = Int(
+        100,
+        min=0,
+        config=True,
+        help="""How many retries all requests of the server together may make before the store
+        answers one of them; what fails after that is an error at once. Each answer gives
+        retry_refill of a retry back. 0: nothing is tried again.""",
+    )
+    retry_refill = Float(
+        0.5,
+        min=0,
+        max=1,
+        config=True,
+        help="""How many retries each answer of the store gives back to the retry_budget: 0.5
+        allows one retry for every two answers in the long run.""",
+    )
+
+    def __init__(self, inner: BaseStorageService, **kwargs: Any) -> None:
+        super().__init__(inner, **kwargs)
+        self._budget = RetryBudget(self.retry_budget, self.retry_refill)
 
     def _attempts(
         self, operation: str, path: str, *, writes: bool = False, extra: float = 0
@@ -93,6 +115,7 @@ class RetryStorage(WrapperStorage):
             max_attempts=self.max_attempts,
             wait_initial=self.wait_initial,
             wait_max=self.wait_max,
+            budget=self._budget,
             log=self.log,
             writes=writes,
         )
