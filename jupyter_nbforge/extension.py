@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from jupyter_server.extension.application import ExtensionApp
 from tornado import httputil, web
 
-from .contents.errors import RETRY_AFTER
+from .contents.errors import retry_after
 from .contents.manager import NBForgeContentsManager
 from .handlers import ROUTES
 from .storage.errors import (
@@ -25,7 +26,11 @@ _FATAL = (ConfigurationError, PermissionDeniedError, UnauthenticatedError)
 
 
 class RetryAfter(web.OutputTransform):
-    """Gives every 503 of this server a Retry-After header, which an HTTPError cannot carry."""
+    """Gives every 503 of this server a Retry-After header, which an HTTPError cannot carry.
+
+    An error page is written while its error is handled, so the error is at hand here, also in
+    Jupyter's own handlers.
+    """
 
     def __init__(self, request: httputil.HTTPServerRequest) -> None:
         super().__init__(request)
@@ -38,7 +43,7 @@ class RetryAfter(web.OutputTransform):
         finishing: bool,
     ) -> tuple[int, httputil.HTTPHeaders, bytes]:
         if status_code == 503 and "Retry-After" not in headers:
-            headers["Retry-After"] = str(round(RETRY_AFTER))
+            headers["Retry-After"] = str(retry_after(sys.exc_info()[1]))
         return status_code, headers, chunk
 
 

@@ -6,6 +6,7 @@ JupyterLab takes 404 as "create it" (a file) or jumps to the root (a folder), an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,6 +42,19 @@ def status_of(error: errors.StorageError) -> int:
 def http_error(error: errors.StorageError) -> HTTPError:
     """`error` as an `HTTPError` whose `log_message` is the sentence that JupyterLab shows."""
     return HTTPError(status_of(error), error.message)
+
+
+def retry_after(error: BaseException | None) -> int:
+    """Whole seconds to ask a client to wait: as the store did in what led to `error`, else usual.
+
+    An `HTTPError` has no place for headers, and Jupyter's handlers raise their own: the
+    storage error is found behind it.
+    """
+    while error is not None:
+        if isinstance(error, errors.StorageError) and error.retry_after is not None:
+            return math.ceil(error.retry_after)
+        error = error.__cause__ or error.__context__
+    return math.ceil(RETRY_AFTER)
 
 
 @contextmanager
