@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..storage.base import BaseStorageService, MultipartUpload
@@ -42,7 +43,8 @@ class Fault:
     prefix or a copy's target; both may be patterns as of a shell. The fault befalls `times`
     matching calls (None: all) after the first `skip`. They wait for `delay` seconds, then
     await `hook`, then fail with what `error` makes. With `lost_answer` the operation takes
-    effect before it waits and fails. A `chunk` with none of these ends the body there.
+    effect before it waits and fails. A `chunk` with none of these ends the body there, or, if
+    the fault `damages`, has one bit flipped.
     """
 
     operation: str
@@ -53,13 +55,14 @@ class Fault:
     lost_answer: bool = False
     times: int | None = 1
     skip: int = 0
+    damages: bool = False
     befallen: int = 0
     """How many calls it has befallen."""
 
     @property
     def cuts_body(self) -> bool:
         """Whether all that it does is to end a body early, without a word."""
-        return self.error is None and self.hook is None and not self.delay
+        return self.error is None and self.hook is None and not (self.delay or self.damages)
 
     def befalls(self, operation: str, path: str) -> bool:
         """Whether this call is one of them; counts it."""
@@ -262,6 +265,7 @@ class FaultyStorage(CalledStorage):
     def __init__(self, inner: BaseStorageService, *faults: Fault, **kwargs: Any) -> None:
         super().__init__(inner, **kwargs)
         self.faults = list(faults)
+        self._damages = count()
 
     def lose_answer(self, operation: str, path: str = "*", *, hook: Hook | None = None) -> Fault:
         """Let the next such call take effect and lose its answer; `hook` runs in between."""
@@ -292,6 +296,12 @@ class FaultyStorage(CalledStorage):
     def _next_fault(self, operation: str, path: str) -> Fault | None:
         return next((fault for fault in self.faults if fault.befalls(operation, path)), None)
 
+    def _damaged(self, chunk: bytes) -> bytes:
+        """The chunk with one bit flipped, never the same one twice running."""
+        place, bit = divmod(next(self._damages), 8)
+        place %= len(chunk)
+        return chunk[:place] + bytes([chunk[place] ^ 1 << bit]) + chunk[place + 1 :]
+
     async def chunks(self, path: str, reader: ObjectReader) -> AsyncIterator[bytes]:
         async for chunk in reader.chunks:
             fault = self._next_fault("chunk", path)
@@ -299,6 +309,8 @@ class FaultyStorage(CalledStorage):
                 await fault.strike()
                 if fault.cuts_body:
                     return
+                if fault.damages:
+                    chunk = self._damaged(chunk)
             yield chunk
 
 

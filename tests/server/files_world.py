@@ -68,19 +68,20 @@ class Watched(WrapperStorage):
 
 def watched(manager: Any) -> Watched:
     """What the manager's store is asked from now on."""
-    limit = _limit(manager)
+    limit = limit_of(manager)
     limit.inner = inner = Watched(limit.inner)
     return inner
 
 
 def faulty(manager: Any) -> FaultyStorage:
     """A place for faults between the manager and its store."""
-    limit = _limit(manager)
+    limit = limit_of(manager)
     limit.inner = inner = FaultyStorage(limit.inner)
     return inner
 
 
-def _limit(manager: Any) -> LimitStorage:
+def limit_of(manager: Any) -> LimitStorage:
+    """The innermost wrapper of a manager's storage, around the provider."""
     storage = manager.storage
     while not isinstance(storage, LimitStorage):
         storage = storage.inner

@@ -1,4 +1,4 @@
-"""A damaged body is an error for good: what is behind the damage has no checksum by itself."""
+"""Damaged bodies: an error for good, for what is behind the damage has no checksum by itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import pytest
 
 from jupyter_nbforge.storage.base import BaseStorageService
 from jupyter_nbforge.storage.errors import UnavailableError
+from jupyter_nbforge.storage.metadata import stamp
+from jupyter_nbforge.storage.types import ByteRange
 from jupyter_nbforge.storage.wrappers import RetryStorage
+from jupyter_nbforge.testing.faults import Fault
 
 from .azure_stub import stub_azure
 from .gcs_stub import BODY_HEADERS, stub_gcs
 from .helpers import read
+from .retry_world import World
 from .stub import Request, answer, stub_s3
 
 DATA = bytes(3 * 2**20)
@@ -62,3 +66,48 @@ async def test_a_read_does_not_go_on_behind_a_damage(name: str) -> None:
         with pytest.raises(UnavailableError, match="damaged"):
             await read(RetryStorage(storage, wait_initial=0.01), "a")
     assert len(requests) == 1
+
+
+PIECES = b"0123456789"
+
+
+async def test_bytes_that_do_not_fit_the_hash_of_their_save_are_never_given_whole() -> None:
+    world = World()
+    await world.store.put("a", PIECES, metadata=stamp(PIECES))
+    world.faulty.faults.append(Fault("chunk", damages=True, skip=1))
+    given: list[bytes] = []
+
+    async def take() -> None:
+        async with world.storage.get("a") as reader:
+            async for chunk in reader.chunks:
+                given.append(chunk)
+
+    with pytest.raises(UnavailableError, match="damaged"):
+        await take()
+    assert sum(map(len, given)) < len(PIECES)
+    assert await read(world.storage, "a") == PIECES
+
+
+async def test_a_body_put_together_from_two_reads_is_compared_whole() -> None:
+    world = World()
+    await world.store.put("a", PIECES, metadata=stamp(PIECES))
+    world.faulty.faults += [Fault("chunk", damages=True), Fault("chunk", skip=1)]
+    with pytest.raises(UnavailableError, match="damaged"):
+        await read(world.storage, "a")
+
+
+async def test_what_another_tool_wrote_and_left_the_old_hash_with_is_read_as_it_is() -> None:
+    world = World()
+    await world.store.put("a", PIECES, metadata=stamp(b"what was there before"))
+    assert await read(world.storage, "a") == PIECES
+    # Once for the bytes, once to see whether they come just so again.
+    assert world.counting.counts == {"get": 2}
+
+
+async def test_a_part_and_what_has_no_hash_are_not_compared() -> None:
+    world = World()
+    await world.store.put("a", PIECES, metadata=stamp(b"another"))
+    await world.store.put("b", PIECES)
+    assert await read(world.storage, "a", byte_range=ByteRange(2, 4)) == PIECES[2:4]
+    assert await read(world.storage, "b") == PIECES
+    assert world.counting.counts == {"get": 2}

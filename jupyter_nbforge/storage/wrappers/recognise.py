@@ -91,8 +91,8 @@ async def copied(
             return None
         same = _is_same_hash(original.content_hash, meta.content_hash)
         if same is None:
-            ours = await _digest(storage, original)
-            same = ours == await _digest(storage, meta)
+            ours = await digest_of(storage, original)
+            same = ours == await digest_of(storage, meta)
     except (NotFoundError, PreconditionError):
         return None
     return meta if same else None
@@ -125,7 +125,8 @@ def _is_same_hash(one: ContentHash | None, other: ContentHash | None) -> bool | 
     return one == other if one.algorithm in _STRONG or one != other else None
 
 
-async def _digest(storage: BaseStorageService, meta: ObjectMeta) -> bytes:
+async def digest_of(storage: BaseStorageService, meta: ObjectMeta) -> bytes:
+    """The SHA-256 of the bytes of that version; `PreconditionError` if it has gone."""
     hasher = hashlib.sha256()
     async with storage.get(meta.path, if_match=meta.version) as reader:
         async for chunk in reader.chunks:

@@ -10,6 +10,8 @@ from ..base import BaseStorageService
 from ..errors import PreconditionError, StorageError, UnavailableError
 from ..types import ByteRange, ListPage, ObjectMeta, ObjectReader, Version
 from .attempts import Attempts, in_time
+from .checked import Check
+from .recognise import digest_of
 
 
 class ResumingBody(AsyncIterator[bytes]):
@@ -17,7 +19,8 @@ class ResumingBody(AsyncIterator[bytes]):
 
     Nobody sees a truncated body or one of two versions: the end comes only after as many
     bytes as the metadata tells, else an error; `PreconditionError` if the version has gone.
-    Each chunk that arrives gives the next one all attempts again.
+    Nor a damaged one, where a SHA-256 was kept with the object: the last chunk is given when
+    all fit it. Each chunk that arrives gives the next one all attempts again.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class ResumingBody(AsyncIterator[bytes]):
         self._opened = AsyncExitStack()
         self._reader: ObjectReader | None = None
         self._meta: ObjectMeta | None = None
+        self._check: Check | None = None
         self._received = 0
 
     async def open(self, if_match: Version | None, if_none_match: Version | None) -> ObjectMeta:
@@ -48,6 +52,7 @@ class ResumingBody(AsyncIterator[bytes]):
             )
             self._reader = await self._opened.enter_async_context(opening)
             self._meta = self._reader.meta
+            self._check = Check(self._meta, self._range)
             return self._meta
 
         return await self._attempts().run(first, clean_up=self.aclose)
@@ -65,11 +70,32 @@ class ResumingBody(AsyncIterator[bytes]):
         if chunk is None:
             raise StopAsyncIteration
         self._received += len(chunk)
+        if self._check is not None:
+            await self._check.add(chunk)
+            if self._missing() == 0 and not self._check.fits:
+                await self._confirm(self._check.digest)
         return chunk
+
+    async def _confirm(self, digest: bytes) -> None:
+        """Raise, unless the bytes that do not fit their SHA-256 come just so once more.
+
+        Then they are as they lie in the store: another tool has written them, and kept the
+        metadata of what was there before.
+        """
+
+        async def again() -> bytes:
+            return await digest_of(self._storage, self._known())
+
+        await self.aclose()
+        if await self._attempts().run(again) != digest:
+            # Not to be read on from here: the rest would not show the damage.
+            raise UnavailableError(f"{self._path!r} arrived damaged; try again.", path=self._path)
 
     async def _fetch(self) -> bytes | None:
         """The next chunk; None at the end."""
         if self._reader is None:
+            if self._missing() == 0:
+                return None
             self._reader = await self._reopen()
         chunk = await anext(self._reader.chunks, None)
         if chunk is None and self._missing() > 0:
