@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import uuid
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -55,6 +58,9 @@ class AzureUpload(MultipartUpload):
         self._check = check
         self._id = uuid.uuid4().hex
         self._sizes: dict[int, int] = {}
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._in_order = 0
+        """How many parts the MD5 is of: those that came one after the other from the first on."""
 
     def _block_id(self, number: int) -> str:
         return f"{self._id}-{number:05}"
@@ -68,6 +74,11 @@ class AzureUpload(MultipartUpload):
             await client.blob(self.path).stage_block(
                 self._block_id(number), data, len(data), headers={"Content-MD5": md5}, **self._scope
             )
+        if number == len(self._sizes) + 1 == self._in_order + 1:
+            self._in_order = number
+            await asyncio.to_thread(self._md5.update, data)
+        elif number <= self._in_order:
+            self._in_order = -1  # it may have other bytes now
         self._sizes[number] = len(data)
 
     async def copy_part(
@@ -102,8 +113,8 @@ class AzureUpload(MultipartUpload):
                 await self._check(self.path, condition)
             raise
         self._ended = True
-        # The answer's MD5 is that of the list of blocks; the object has one only if it is a copy.
-        found = {**self._headers, **answer, "content_md5": self._headers.get("content_md5")}
+        # The answer's MD5 is that of the list of blocks.
+        found = {**self._headers, **answer, **self._whole_md5()}
         return object_meta(self.path, sum(self._sizes.values()), found)
 
     async def _commit(self, condition: WriteCondition | None) -> Mapping[str, Any]:
@@ -115,11 +126,17 @@ class AzureUpload(MultipartUpload):
         with self._connection.call(self.path, condition=condition, write=True):
             answer: Mapping[str, Any] = await client.blob(self.path).commit_block_list(
                 blocks,
-                **content_arguments(self._headers),
+                **content_arguments({**self._headers, **self._whole_md5()}),
                 **storage_arguments(self._options),
                 **match_arguments(condition),
             )
         return answer
+
+    def _whole_md5(self) -> dict[str, str | None]:
+        """The MD5 of a copy's source, or of parts that came in order; the store makes none."""
+        if 0 < self._in_order == len(self._sizes):
+            return {"content_md5": b64encode(self._md5.digest()).decode()}
+        return {"content_md5": self._headers.get("content_md5")}
 
     async def abort(self) -> None:
         """End it here; the store frees the blocks itself, after a week at most."""

@@ -73,8 +73,10 @@ class S3Upload(MultipartUpload):
     ) -> S3Upload:
         """Begin one; `headers` describe the object, `options` how the store is to keep it."""
         client = await connection.client()
-        checksum = {"ChecksumAlgorithm": "CRC32"} if wants_checksums(client) else {}
-        request: dict[str, Any] = {**headers, **options, **checksum}
+        request: dict[str, Any] = {**headers, **options}
+        if wants_checksums(client):
+            # Of the whole object, so that a read can be compared with it.
+            request |= {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
         with connection.call(path, write=True):
             answer = await client.create_multipart_upload(
                 Bucket=connection.bucket, Key=path, **request
