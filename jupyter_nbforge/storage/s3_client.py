@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
+    contextmanager,
     suppress,
 )
 from functools import cache
@@ -19,6 +19,7 @@ from .errors import (
     ConfigurationError,
     MissingExtraError,
     PermissionDeniedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from .loops import PerLoop
@@ -61,16 +62,41 @@ class S3Connection:
         self._config = config
         self._options = options
         self._clients: PerLoop[S3Client] = PerLoop(self._open)
+        self._refused = False
 
     async def client(self) -> S3Client:
         """The running loop's client, made on first use."""
-        return await self._clients.get()
+        client = await self._clients.get()
+        given = self._anonymous or self._options.get("aws_access_key_id")
+        if self._refused and not given:
+            self._refused = False
+            await self._renew(client)
+        return client
 
+    async def _renew(self, client: Any) -> None:
+        """Let the SDK look for credentials anew: a file it reads but once, whoever renews it."""
+        with self.call(None):
+            found = await asyncio.to_thread(self._find_credentials)
+        if found is not None:
+            # A new client would break off what the old one has under way.
+            client._request_signer._credentials = found
+
+    def _find_credentials(self) -> Any:
+        from aiobotocore.session import AioSession
+
+        return asyncio.run(AioSession(profile=self._profile).get_credentials())
+
+    @contextmanager
     def call(
         self, path: str | None, *, condition: WriteCondition | None = None, write: bool = False
-    ) -> AbstractContextManager[None]:
+    ) -> Iterator[None]:
         """Around each use of the client: SDK errors leave it as storage errors."""
-        return translated(Call(self.bucket, self.endpoint, path, condition, write))
+        try:
+            with translated(Call(self.bucket, self.endpoint, path, condition, write)):
+                yield
+        except UnauthenticatedError:
+            self._refused = True
+            raise
 
     async def check_bucket(self) -> None:
         """`ConfigurationError` if there is no bucket; asked only until something was found in it.

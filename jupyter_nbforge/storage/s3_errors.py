@@ -57,8 +57,9 @@ _BAD_SECRET = Rule(
     UnauthenticatedError, "The secret key does not belong to the access key; " + _CHECK_KEYS
 )
 _EXPIRED = Rule(
-    UnauthenticatedError, "The server's credentials for {endpoint} have expired; renew them."
+    UnauthenticatedError, "The server's credentials for {endpoint} have expired; renew them.", True
 )
+"""Retryable: they are looked for anew before the next attempt."""
 _CLOCK = Rule(
     UnauthenticatedError,
     "The clock of this server differs too much from the store's; set it right.",
@@ -86,6 +87,7 @@ _UNEXPLAINED = Rule(
     UnauthenticatedError,
     "The store refused to look at {path} without a reason (HTTP 400); the session token may "
     "have expired or S3Storage.region_name be wrong.",
+    True,
 )
 _SLOW_DOWN = Rule(UnavailableError, "The store asks to slow down; try again.", True)
 _CONFLICT = Rule(UnavailableError, "{path} is being written by another; try again.", True)

@@ -33,7 +33,6 @@ async def put_error(data: bytes, *, condition: WriteCondition | None = None) -> 
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (400, "ExpiredToken", errors.UnauthenticatedError),
         (400, "InvalidToken", errors.UnauthenticatedError),
         (403, "InvalidAccessKeyId", errors.UnauthenticatedError),
         (403, "SignatureDoesNotMatch", errors.UnauthenticatedError),
