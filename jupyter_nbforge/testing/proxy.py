@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDictProxy
 from typing_extensions import Self
 from yarl import URL
@@ -87,6 +88,9 @@ class CountingProxy:
     `connections` tells of those of clients, in all, at the most and now.
     """
 
+    handler_cancellation = False
+    """Whether a request ends with its client; else the store hears all of it."""
+
     def __init__(self, target: str, protocol: Protocol = "s3", *, delay: float = 0.0) -> None:
         self.seen: list[Seen] = []
         self.delay = delay
@@ -103,7 +107,9 @@ class CountingProxy:
             timeout=ClientTimeout(total=None),
             auto_decompress=False,
         )
-        server = _CountedServer(self._pass_on, access_log=None)
+        server = _CountedServer(
+            self._pass_on, access_log=None, handler_cancellation=self.handler_cancellation
+        )
         server.counted = self.connections
         self._runner = web.ServerRunner(server)
         await self._runner.setup()
@@ -137,19 +143,13 @@ class CountingProxy:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self.delay:
             await asyncio.sleep(self.delay)
-        # The path goes on as it came, byte for byte: the signature is over just that.
-        target = URL(f"{self._target.origin()}{request.raw_path}", encoded=True)
-        passed = await self._passed(request, target)
+        return await self._forward(request)
+
+    async def _forward(self, request: web.BaseRequest) -> web.StreamResponse:
+        passed = await self._passed(request, self._target_of(request))
         if isinstance(passed, web.StreamResponse):
             return passed
-        async with self._session.request(
-            request.method,
-            target,
-            headers=passed.headers,
-            data=passed.body,
-            allow_redirects=False,
-            skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
-        ) as answer:
+        async with self._ask(request, passed) as answer:
             response = web.StreamResponse(
                 status=answer.status, headers=passed_headers(answer.headers)
             )
@@ -160,6 +160,23 @@ class CountingProxy:
                     await response.write(chunk)
             await response.write_eof()
             return response
+
+    def _target_of(self, request: web.BaseRequest) -> URL:
+        # The path goes on as it came, byte for byte: the signature is over just that.
+        return URL(f"{self._target.origin()}{request.raw_path}", encoded=True)
+
+    def _ask(
+        self, request: web.BaseRequest, passed: Passed
+    ) -> AbstractAsyncContextManager[ClientResponse]:
+        """The store's answer to `request`, of which `passed` goes on."""
+        return self._session.request(
+            request.method,
+            self._target_of(request),
+            headers=passed.headers,
+            data=passed.body,
+            allow_redirects=False,
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
+        )
 
     async def _passed(self, request: web.BaseRequest, target: URL) -> Passed | web.StreamResponse:
         """What goes on to `target`, or an answer in the store's stead."""
