@@ -265,11 +265,12 @@ class NBForgeCheckpoints(AsyncCheckpoints):
             self._just_made.pop(path, None)
 
     async def _list(self, path: str) -> tuple[Checkpoint, ...]:
-        ours = {one.version: one for one in self._known.get(path, ())}
+        # Not by the version alone: on S3 checkpoints of the same text have the same.
+        ours = {(one.id, one.version): one for one in self._known.get(path, ())}
         found: list[Checkpoint] = []
         async for page in self._storage.list_pages(checkpoints_prefix(path)):
             listed = (_from_object(meta) for meta in page.objects)
-            found += [ours.get(one.version, one) for one in listed if one is not None]
+            found += [ours.get((one.id, one.version), one) for one in listed if one is not None]
         self._known[path] = tuple(sorted(found, key=lambda one: (one.last_modified, one.slot)))
         return self._known[path]
 

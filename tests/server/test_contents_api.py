@@ -449,3 +449,15 @@ async def test_trust_survives_a_save_and_a_rename(api: Api, store: Store) -> Non
 
 async def test_trust_of_what_is_missing_is_a_404(api: Api, store: Store) -> None:
     assert (await api.contents("POST", "missing.ipynb/trust")).status == 404
+
+
+async def test_checkpoints_of_the_same_text_are_told_apart(api: Api, store: Store) -> None:
+    """On S3 they have the same version."""
+    await api.save_text("a.txt", "the same")
+    made = list[str]()
+    for _ in range(3):
+        answer = await api.contents("POST", "a.txt/checkpoints")
+        assert answer.status == 201, answer.body
+        made.append(answer.json["id"])
+        listed = (await api.contents("GET", "a.txt/checkpoints")).json
+        assert [one["id"] for one in listed] == made
