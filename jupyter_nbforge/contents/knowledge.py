@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from cachetools import LRUCache, TTLCache
 
-from ..storage.types import IfAbsent, IfMatch, ObjectMeta, WriteCondition
+from ..storage.types import IfAbsent, IfMatch, ObjectMeta, Version, WriteCondition
 
 _REMEMBERED = 16_384
 _LOOK_SECONDS = 10.0
+_TICK = timedelta(milliseconds=1)
+"""The least by which a browser can tell two times apart."""
 
 
 class Knowledge:
@@ -21,6 +24,7 @@ class Knowledge:
 
     def __init__(self) -> None:
         self._shown: LRUCache[str, ObjectMeta | None] = LRUCache(_REMEMBERED)
+        self._times: LRUCache[str, tuple[Version, datetime]] = LRUCache(_REMEMBERED)
         self._looked: TTLCache[str, bool] = TTLCache(_REMEMBERED, _LOOK_SECONDS)
         self._folder_times: LRUCache[str, datetime] = LRUCache(_REMEMBERED)
 
@@ -31,6 +35,18 @@ class Knowledge:
     def show(self, meta: ObjectMeta) -> None:
         """A client sees this, or has just written it."""
         self._shown[meta.path] = meta
+        self._times[meta.path] = meta.version, meta.last_modified
+
+    def in_order(self, meta: ObjectMeta) -> ObjectMeta:
+        """`meta`, as read, with a time later than that of any other version shown before it.
+
+        A collaboration room takes what has no later time for unchanged, and saves over it. But
+        stores count whole seconds, clocks differ, and a file may come with the time it had.
+        """
+        version, time = self._times.get(meta.path, (None, meta.last_modified))
+        if version not in (None, meta.version) and meta.last_modified <= time:
+            time += _TICK
+        return replace(meta, last_modified=max(time, meta.last_modified))
 
     def show_absent(self, path: str) -> None:
         """A client was told that nothing is there."""

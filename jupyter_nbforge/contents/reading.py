@@ -94,11 +94,11 @@ async def _read_file(
 ) -> Model:
     kind = kind or object_type(path)
     if not content:
-        meta = await manager.storage.head(path)
+        meta = manager.known.in_order(await manager.storage.head(path))
         manager.known.show(meta)
         return file_model(meta, kind, with_hash=require_hash)
     async with manager.storage.get(path) as reader:
-        meta, data = reader.meta, await reader.read()
+        meta, data = manager.known.in_order(reader.meta), await reader.read()
     model = file_model(meta, kind, with_hash=require_hash)
     if kind == "notebook":
         await _add_notebook(manager, model, meta, data)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.metadata import MTIME, format_mtime
 from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .conftest import Clock, Managers
@@ -198,3 +200,19 @@ async def test_a_file_that_was_there_at_the_look_before_the_save_is_saved_over(
     assert await manager.file_exists("new.txt")
     await manager.save(text_file("ours"), "new.txt")
     assert await contents_of(store) == {"new.txt": b"ours"}
+
+
+async def test_what_another_program_wrote_is_shown_as_later_than_what_was_shown_before(
+    manager: NBForgeContentsManager, store: MemoryStorage, clock: Clock
+) -> None:
+    """Else a collaboration room takes it for unchanged, and saves its own text over it."""
+    saved = await manager.save(text_file("ours"), "a.txt")
+    for text, hours in (("theirs", 2), ("older still", 3)):
+        moment = saved["last_modified"] - timedelta(hours=hours)
+        await store.put("a.txt", text.encode(), metadata={MTIME: format_mtime(moment)})
+        before, saved = saved, await manager.get("a.txt", content=True)
+        assert saved["content"] == text
+        assert saved["last_modified"] > before["last_modified"]
+        clock.pass_by()
+        looked = await manager.get("a.txt", content=False)
+        assert looked["last_modified"] == saved["last_modified"]
