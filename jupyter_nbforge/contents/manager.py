@@ -7,6 +7,8 @@ import posixpath
 import reprlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from nbformat.v4 import new_notebook
 from tornado.web import HTTPError
@@ -23,6 +25,7 @@ from . import folders, moving
 from .checkpoints import NBForgeCheckpoints
 from .chunks import save_chunk
 from .configured import ConfiguredContentsManager
+from .derived import Existence, put_right
 from .errors import http_error, http_errors
 from .models import (
     Model,
@@ -47,6 +50,10 @@ class NBForgeContentsManager(ConfiguredContentsManager):
     It remembers, per path, what it last showed to a client or took from one, and saves
     only over that: a save that would undo somebody else's is a 409.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        put_right(cls)
 
     def forget_below(self, folder: str) -> None:
         """A folder is gone from its place: forget what was known of its files."""
@@ -123,9 +130,13 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         with http_errors():
             return await folders.folder_exists(self.storage, api_path(path))
 
-    async def exists(self, path: str) -> bool:
-        """Whether a file or a folder is at the path."""
+    def exists(self, path: str) -> Existence:  # type: ignore[override] # awaited all the same
+        """Whether a file or a folder is at the path; to be awaited."""
         path = api_path(path)
+        seen = bool(self.storage.recall(path) or self.known.shown(path))
+        return Existence(path, seen, partial(self._exists, path))
+
+    async def _exists(self, path: str) -> bool:
         with http_errors():
             if not path:
                 return True
@@ -239,6 +250,12 @@ class NBForgeContentsManager(ConfiguredContentsManager):
                 except AlreadyExistsError:
                     taken.add(name)  # somebody else has just taken it
 
+    async def new(self, model: Model | None = None, path: str = "") -> Model:
+        """Create what is not there; of a path that no client has seen nothing is overwritten."""
+        self.known.note_look(api_path(path), False)
+        created: Model = await super().new(model, path)  # type: ignore[no-untyped-call]
+        return created
+
     async def _create(self, kind: str, path: str) -> Model:
         """Create something empty where nothing is; the first checkpoint waits for a real save."""
         model: Model = {"type": kind}
@@ -304,9 +321,11 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         if path == new_path:
             return await self.get(path, content=False)
         await self.rename(path, new_path)
-        meta = self.known.shown(new_path)
+        # What others derive from us may have another hash for it than we.
+        ours = type(self).get is NBForgeContentsManager.get
+        meta = self.known.shown(new_path) if ours else None
         if meta is None:
-            return await self.get(new_path, content=False)
+            return await self.get(new_path, content=False, require_hash=not ours)
         self.emit(data={"action": "get", "path": new_path})
         return file_model(meta, object_type(new_path), with_hash=True)
 
