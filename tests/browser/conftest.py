@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.upstream.clouds import CLOUDS, Cloud, cloud_on, start_server
 
@@ -18,6 +19,7 @@ from .server import JupyterProcess
 
 BUCKET = "browser"
 PREFIX = "people/someone/"
+VIEWPORT = ViewportSize(width=1400, height=860)
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -81,6 +83,13 @@ def bucket(cloud: Cloud) -> Iterator[Bucket]:
 
 @pytest.fixture(scope="module")
 def server(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
+    with lab_server(cloud, tmp_path_factory.mktemp("jupyter")) as started:
+        yield started
+
+
+def lab_server(
+    cloud: Cloud, home: Path, *more: str, environ: Mapping[str, str] | None = None
+) -> JupyterProcess:
     """Plain ``jupyter lab`` with the two traits; credentials from the default chain."""
     options = [
         f"--{name}.{trait}={value}"
@@ -92,16 +101,15 @@ def server(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[J
         "--ServerApp.contents_manager_class=jupyter_nbforge.NBForgeContentsManager",
         f"--NBForgeContentsManager.storage_url={cloud.url}/{PREFIX}",
         *options,
+        *more,
     )
-    home = tmp_path_factory.mktemp("jupyter")
-    with JupyterProcess(arguments, home, cloud.environ) as started:
-        yield started
+    return JupyterProcess(arguments, home, {**cloud.environ, **(environ or {})})
 
 
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
     """A tab of a browser that has never been here before."""
-    context = browser.new_context(viewport={"width": 1400, "height": 860})
+    context = browser.new_context(viewport=VIEWPORT)
     yield context.new_page()
     context.close()
 

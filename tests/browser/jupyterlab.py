@@ -207,17 +207,41 @@ class JupyterLab:
                 dialog = self.page.locator(".jp-Dialog")
                 dialog.locator("input[type=text]").fill(name)
                 dialog.locator(".jp-mod-accept").click()
-        assert checkpoint.value.status == 201
+        assert checkpoint.value.status == 201, checkpoint.value.text()
+        self.expect_saved()
+
+    def expect_saved(self) -> None:
+        """Wait until the document in front has nothing that is not saved."""
         expect(self.page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
 
     def press_save(self) -> None:
         """Press Ctrl+S."""
         self.page.keyboard.press("Control+s")
 
-    def expect_dialog(self, title: str) -> None:
+    def edit(self, code: str, number: int = 0) -> None:
+        """Replace the code of a cell of the notebook in front."""
+        cell = self.code_cell(number)
+        cell.fill(code)
+        expect(cell).to_have_text(code)
+
+    def expect_dialog(self, title: str) -> Locator:
         """Wait for a dialog with this title."""
         header = self.page.locator(".jp-Dialog-header", has_text=title)
         expect(header).to_be_visible()
+        return self.page.locator(".jp-Dialog")
+
+    def answer(self, label: str) -> None:
+        """Click a button of the dialog that is open, and wait until the dialog is gone."""
+        dialog = self.page.locator(".jp-Dialog")
+        dialog.locator("button", has_text=exactly(label)).click()
+        expect(dialog).to_have_count(0)
+
+    def resolve(self, choice: str) -> None:
+        """Answer the question of a save, and wait for its end."""
+        with self.page.expect_response(_is_new_checkpoint) as checkpoint:
+            self.answer(choice)
+        assert checkpoint.value.status == 201
+        self.expect_saved()
 
     def expect_no_dialog(self) -> None:
         """Nothing asks anything, also not a moment later."""
