@@ -88,9 +88,16 @@ class Transfer:
                 f"{len(missing)} objects did not arrive in their new folder; nothing was deleted.",
                 path=missing[0].meta.path,
             )
-        versions = {job.meta.path: job.meta.version for job in moved}
-        await self.delete(versions, versions)
+        versions = {job.meta.path: job.meta.version for job in moved if self._has_version(job)}
+        await self.delete([job.meta.path for job in moved], versions)
         return stay
+
+    def _has_version(self, job: Job) -> bool:
+        """Whether its version is of the object alone: that of a real directory is not.
+
+        It changes with what is in it, and goes only when nothing is.
+        """
+        return self.storage.capabilities.file_beside_folder or not job.meta.path.endswith("/")
 
     async def _not_arrived(self, jobs: Sequence[Job], folders: Iterable[str]) -> list[Job]:
         """Those whose copy a listing of `folders` does not show."""

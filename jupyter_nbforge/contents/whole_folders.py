@@ -143,7 +143,13 @@ def _checkpoints_of(folder: str) -> str:
 def _checkpoint_jobs(checkpoints: Sequence[ObjectMeta], old: str, new: str) -> list[Job]:
     """A checkpoint that moves carries its time in its name from then on."""
     jobs = jobs_between(checkpoints, _checkpoints_of(old), _checkpoints_of(new))
-    return [Job(job.meta, join(parent_of(job.target), moved_checkpoint(job.meta))) for job in jobs]
+    return [
+        # A store with real directories lists those of the checkpoints too.
+        job
+        if job.target.endswith("/")
+        else Job(job.meta, join(parent_of(job.target), moved_checkpoint(job.meta)))
+        for job in jobs
+    ]
 
 
 async def objects_to_copy(manager: NBForgeContentsManager, folder: str) -> list[ObjectMeta]:

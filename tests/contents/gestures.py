@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_nbforge import NBForgeContentsManager
-from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.base import BaseStorageService
 
 Model = dict[str, Any]
 
@@ -40,7 +40,7 @@ async def source_of(manager: NBForgeContentsManager, path: str) -> str:
     return source
 
 
-async def contents_of(store: MemoryStorage, prefix: str = "") -> dict[str, bytes]:
+async def contents_of(store: BaseStorageService, prefix: str = "") -> dict[str, bytes]:
     """All objects of the bucket below a prefix, by path."""
     found: dict[str, bytes] = {}
     async for page in store.list_pages(prefix, delimiter=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from tornado.web import HTTPError
@@ -10,6 +11,7 @@ from tornado.web import HTTPError
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge.contents import transfers
 from jupyter_nbforge.contents.journal import begin_move, begun_move, end_move
+from jupyter_nbforge.storage.local import LocalStorage
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.metadata import stamp
 from jupyter_nbforge.testing.faults import Fault, FaultyStorage, unavailable
@@ -33,6 +35,21 @@ def moved(objects: dict[str, bytes]) -> dict[str, bytes]:
 async def fill(store: MemoryStorage) -> None:
     for path, data in {**FILES, **KEPT}.items():
         await store.put(path, data)
+
+
+async def test_a_folder_of_a_disk_is_renamed_with_its_checkpoints(
+    managers: Managers, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    disk = LocalStorage(root=str(tmp_path / "disk"))
+    for path, data in {**FILES, **KEPT, "old/b/empty/": b""}.items():
+        await disk.put(path, data)
+    await managers(disk).rename("old", "new")
+    found = await contents_of(disk)
+    files = {path: data for path, data in found.items() if not path.endswith("/")}
+    assert files == {path: data for path, data in moved({**FILES, **KEPT}).items() if data}
+    assert "new/b/empty/" in found
+    assert not [path for path in found if path.startswith("old/")]
 
 
 @pytest.mark.parametrize("operation", ["copy", "delete_many", "list_pages", "put", "get", "delete"])
