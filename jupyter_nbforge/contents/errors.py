@@ -27,6 +27,7 @@ _STATUS: tuple[tuple[type[errors.StorageError], int], ...] = (
     (errors.UnauthenticatedError, 502),
     (errors.TooLargeError, 413),
     (errors.NotSupportedError, 501),
+    (errors.StorageFullError, 507),
     (errors.StorageTimeoutError, 504),
     (errors.UnavailableError, 503),
     (errors.ConfigurationError, 500),

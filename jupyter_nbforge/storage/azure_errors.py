@@ -26,6 +26,7 @@ from .errors import (
     PermissionDeniedError,
     PreconditionError,
     StorageError,
+    StorageFullError,
     StorageTimeoutError,
     TooLargeError,
     UnauthenticatedError,
@@ -126,7 +127,10 @@ _BROKEN = Rule(
 )
 _TOO_LARGE = Rule(TooLargeError, "{path} is larger than the store takes ({code}).")
 _BAD_NAME = Rule(InvalidPathError, "The store does not take {path} as a path ({code}).")
-_FULL = Rule(PermissionDeniedError, "The storage quota is used up; delete files or ask for more.")
+_FULL = Rule(
+    StorageFullError,
+    "{path} was not saved: the storage is full; delete files or ask for more ({code}).",
+)
 _ARCHIVED = Rule(NotSupportedError, "{path} is archived; it must be rehydrated before it is read.")
 _NOT_OFFERED = Rule(NotSupportedError, "The store at {endpoint} does not offer this ({code}).")
 _INVALID = Rule(StorageError, "The store refused the request for {path} as invalid ({code}).")

@@ -62,6 +62,10 @@ class TooLargeError(StorageError):
     """The object, or a part of it, is larger than the store takes."""
 
 
+class StorageFullError(StorageError):
+    """There is no room for more: a disk is full, or a quota used up. What was there stays."""
+
+
 class NotSupportedError(StorageError):
     """This storage cannot honour the operation or the option."""
 

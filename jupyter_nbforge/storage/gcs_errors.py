@@ -26,6 +26,7 @@ from .errors import (
     PermissionDeniedError,
     PreconditionError,
     StorageError,
+    StorageFullError,
     StorageTimeoutError,
     TooLargeError,
     UnauthenticatedError,
@@ -140,6 +141,10 @@ _BROKEN = Rule(
 )
 _TOO_LARGE = Rule(TooLargeError, "{path} is larger than the store takes ({code}).")
 _TOO_LONG = Rule(InvalidPathError, "The store does not take {path} as a path ({code}).")
+_FULL = Rule(
+    StorageFullError,
+    "{path} was not saved: the storage is full; delete files or ask for more ({code}).",
+)
 _NOT_OFFERED = Rule(NotSupportedError, "The store at {endpoint} does not offer this ({code}).")
 _INVALID = Rule(StorageError, "The store refused the request for {path} as invalid ({code}).")
 
@@ -213,6 +218,7 @@ _STATUSES: Mapping[int, Rule] = {
     413: _TOO_LARGE,
     429: _SLOW_DOWN,
     501: _NOT_OFFERED,
+    507: _FULL,
 }
 
 _UNREACHABLE = Rule(

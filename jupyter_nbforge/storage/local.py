@@ -34,6 +34,7 @@ from .errors import (
     PermissionDeniedError,
     PreconditionError,
     StorageError,
+    StorageFullError,
     TooLargeError,
     UnavailableError,
 )
@@ -62,7 +63,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _DENIED = (PermissionDeniedError, "{path!r} may not be read or changed; ask for the permission.")
 _MISSING = (NotFoundError, "{path!r} does not exist.")
-_FULL = (StorageError, "{path!r} was not saved: the disk is full; free some space and try again.")
+_FULL = (
+    StorageFullError,
+    "{path!r} was not saved: the disk is full; free some space and try again.",
+)
 _BUSY = (UnavailableError, "{path!r} cannot be opened just now: {reason}; try again.")
 _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.ENOENT: _MISSING,
@@ -76,7 +80,7 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.EROFS: (PermissionDeniedError, "{path!r} was not changed: the disk is read-only."),
     errno.ENOSPC: _FULL,
     errno.EDQUOT: (
-        StorageError,
+        StorageFullError,
         "{path!r} was not saved: your disk quota is used up; free some space and try again.",
     ),
     errno.EFBIG: (TooLargeError, "{path!r} is larger than a file may be on this disk."),

@@ -46,7 +46,7 @@ async def put_error(data: bytes, *, condition: WriteCondition | None = None) -> 
         (400, "EntityTooLarge", errors.TooLargeError),
         (413, "SomethingNew", errors.TooLargeError),
         (400, "KeyTooLongError", errors.InvalidPathError),
-        (403, "QuotaExceeded", errors.PermissionDeniedError),
+        (403, "QuotaExceeded", errors.StorageFullError),
         (501, "NotImplemented", errors.NotSupportedError),
         (405, "MethodNotAllowed", errors.NotSupportedError),
         (400, "SomethingNew", errors.StorageError),
