@@ -153,3 +153,37 @@ async def test_a_listing_that_is_given_up_leaves_no_place_taken() -> None:
     async for _ in storage.list_pages(""):
         break
     await within_a_second(storage.put("a", b""))
+
+
+class Held(CalledStorage):
+    """Reads and copies wait until `go`; `begun` is released by each."""
+
+    def __init__(self, inner: BaseStorageService) -> None:
+        super().__init__(inner)
+        self.begun, self.go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def call(self, operation: str, path: str, act: Callable[[], Awaitable[T]]) -> T:
+        if operation in ("get", "copy", "move", "complete"):
+            self.begun.release()
+            await self.go.wait()
+        return await act()
+
+
+async def test_what_may_take_long_never_holds_the_last_eighth_of_the_places() -> None:
+    held = Held(MemoryStorage())
+    storage = LimitStorage(held, max_concurrency=8)
+    stored = await storage.put("a", b"1")
+    upload = await storage.create_multipart_upload("u")
+    await upload.upload_part(1, b"1")
+    work = [read(storage, "a") for _ in range(4)]
+    copies = [storage.copy("a", f"c{number}") for number in range(4)]
+    tasks = [asyncio.ensure_future(one) for one in (*work, *copies, upload.complete())]
+    for _ in range(7):
+        await within_a_second(held.begun.acquire())
+    await within_a_second(storage.put("b", b"2"))
+    await within_a_second(listing(storage.list_pages("")))
+    assert held.begun.locked(), "an eighth one was begun"
+    held.go.set()
+    await within_a_second(asyncio.gather(*tasks))
+    moved = await storage.move(stored, "m")
+    assert moved.size == 1

@@ -28,12 +28,20 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+_KEPT_PART = 8
+"""One of so many places is for what does not take long."""
+
+
 class LimitStorage(WrapperStorage):
     """At most `max_concurrency` operations at once on each event loop; the others wait.
 
     A `get` holds its place until it is closed, a listing only while a page is fetched. What
     a task does while it holds a place shares it: it never waits for itself. A `delete_many`
     is one operation.
+
+    Open reads and the work of the store itself (copies, moves, joining the parts of an
+    upload) may take as long as a client or a large object likes. Together they never hold
+    the last eighth of the places: a look, a listing or a save finds one.
     """
 
     max_concurrency = Int(
@@ -49,11 +57,22 @@ class LimitStorage(WrapperStorage):
 
     def place(self) -> AbstractAsyncContextManager[None]:
         """A place on the running loop, to be held for one operation."""
+        return self._limit().all.place()
+
+    @asynccontextmanager
+    async def long_place(self) -> AsyncIterator[None]:
+        """A place for an operation that may take long."""
+        limit = self._limit()
+        # In this order, or who waits for the first would hold the other for nothing.
+        async with limit.long.place(), limit.all.place():
+            yield
+
+    def _limit(self) -> _Limit:
         loop = asyncio.get_running_loop()
         limit = self._limits.get(loop)
         if limit is None:
             limit = self._limits[loop] = _Limit(self.max_concurrency)
-        return limit.place()
+        return limit
 
     async def head(self, path: str) -> ObjectMeta:
         async with self.place():
@@ -76,7 +95,7 @@ class LimitStorage(WrapperStorage):
     async def _open(
         self, opening: AbstractAsyncContextManager[ObjectReader]
     ) -> AsyncIterator[ObjectReader]:
-        async with self.place(), opening as reader:
+        async with self.long_place(), opening as reader:
             yield reader
 
     async def put(
@@ -130,7 +149,7 @@ class LimitStorage(WrapperStorage):
         condition: WriteCondition | None = None,
         source_version: Version | None = None,
     ) -> ObjectMeta:
-        async with self.place():
+        async with self.long_place():
             return await self.inner.copy(
                 source, target, condition=condition, source_version=source_version
             )
@@ -138,7 +157,7 @@ class LimitStorage(WrapperStorage):
     async def move(
         self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
     ) -> ObjectMeta:
-        async with self.place():
+        async with self.long_place():
             return await self.inner.move(source, target, condition=condition)
 
     async def create_multipart_upload(
@@ -166,7 +185,15 @@ class LimitStorage(WrapperStorage):
 
 
 class _Limit:
-    """The places on one event loop, held by tasks."""
+    """What there is on one event loop: `all` the places, and how many of them `long` may have."""
+
+    def __init__(self, places: int) -> None:
+        self.all = _Places(places)
+        self.long = _Places(places - places // _KEPT_PART)
+
+
+class _Places:
+    """Places, held by tasks."""
 
     def __init__(self, places: int) -> None:
         self._free = asyncio.Semaphore(places)
@@ -199,7 +226,7 @@ class _LimitedUpload(WrapperUpload):
             await self.inner.upload_part(number, data, more=more)
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
-        async with self._storage.place():
+        async with self._storage.long_place():
             return await self.inner.complete(condition=condition)
 
     async def _abort(self) -> None:
