@@ -11,16 +11,23 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets import Bool, Enum, Float, Instance, Int, TraitError, Unicode, default
 
 from ..storage.base import BaseStorageService
-from ..storage.errors import ConfigurationError, StorageError
+from ..storage.errors import (
+    ConfigurationError,
+    NotSupportedError,
+    PermissionDeniedError,
+    StorageError,
+)
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.options import check_config_names
 from ..storage.wrappers.prefix import PrefixStorage
+from ..storage.wrappers.read_only import ReadOnlyStorage
 from .checkpoints import NBForgeCheckpoints
 from .files import FilesHandler
 from .knowledge import Knowledge
 from .models import Model, content_type_of, is_reserved
 from .outgoing import Memory, Outgoing
 from .uploads import Uploads
+from .writability import Writability
 
 _REMEMBERED = 4096
 
@@ -42,6 +49,12 @@ class ConfiguredContentsManager(AsyncContentsManager):
         "/",
         config=True,
         help="A folder of the storage to show as the root; nothing outside it is reachable.",
+    )
+    read_only = Bool(
+        False,
+        config=True,
+        help="""Nothing is written to the storage, whatever the credentials allow: files open as
+        read-only, and every attempt to change one is refused with a sentence that says so.""",
     )
     always_delete_dir = Bool(
         False,
@@ -136,6 +149,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = Knowledge()
+        self.writability = Writability(self.read_only)
         # Of notebooks that are valid without repair, by the SHA-256 of their bytes: the digest
         # that is signed, where it was computed.
         self.plain_notebooks: LRUCache[str, str | None] = LRUCache(_REMEMBERED)
@@ -158,7 +172,9 @@ class ConfiguredContentsManager(AsyncContentsManager):
         root = self.root_dir.strip("/")
         if is_reserved(root):
             raise ConfigurationError("root_dir is a folder that the manager keeps for itself.")
-        return PrefixStorage(storage, prefix=root, parent=self) if root else storage
+        if root:
+            storage = PrefixStorage(storage, prefix=root, parent=self)
+        return ReadOnlyStorage(storage, parent=self) if self.read_only else storage
 
     def _configured_storage(self) -> BaseStorageService:
         if self.storage_url:
@@ -195,6 +211,9 @@ class ConfiguredContentsManager(AsyncContentsManager):
             return
         try:
             count = await self.storage.abort_stale_uploads("", self.stale_upload_hours * 3600)
+        except (PermissionDeniedError, NotSupportedError) as error:
+            # Who may only read, or whose store knows no such question, has left none.
+            self.log.info("Stale uploads are not looked for: %s", error.message)
         except StorageError as error:
             self.log.warning("Stale uploads could not be looked for: %s", error.message)
         else:

@@ -16,6 +16,7 @@ from tornado.web import HTTPError
 from ..storage.errors import (
     AlreadyExistsError,
     NotFoundError,
+    PermissionDeniedError,
     PreconditionError,
     StorageError,
 )
@@ -184,6 +185,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
                 format=format,
                 require_hash=bool(require_hash),
             )
+        self.writability.mark(model)
         self.emit(data={"action": "get", "path": path})
         return model
 
@@ -197,7 +199,10 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         except (AlreadyExistsError, PreconditionError) as error:
             raise conflict(path, error) from error
         except StorageError as error:
+            if isinstance(error, PermissionDeniedError):
+                self.writability.refuse(path)
             raise http_error(error) from error
+        self.writability.allow(path)
         return saved
 
     async def _save(
@@ -213,6 +218,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             self.run_pre_save_hooks(model=model, path=path)
         check_model(model, path)
         self._refuse_hidden("create", path)
+        self.writability.check(path)
         if chunk is None:
             saved = await save_model(self, model, path, condition)
         else:
@@ -282,6 +288,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         self._refuse_hidden("delete", path)
         if not path:
             raise HTTPError(400, "Can't delete root")
+        self.writability.check(path)
         with http_errors():
             kind = await folders.probe(self.storage, path)
             if kind.file and kind.folder:
@@ -304,6 +311,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         self._refuse_hidden("rename", old, new)
         if not old or not new:
             raise HTTPError(400, f"Cannot rename {old!r} to {new!r}")
+        self.writability.check(old)
         with http_errors():
             await moving.rename_file(self, old, new)
 
@@ -334,6 +342,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         source = api_path(from_path)
         target = None if to_path is None else api_path(to_path)
         self._refuse_hidden("copy", source, target or "")
+        self.writability.check(source if target is None else target)
         with http_errors():
             model = await moving.copy(self, source, target)
         if model["type"] != "directory":

@@ -7,6 +7,7 @@ from .cache import CacheStorage
 from .limit import LimitStorage
 from .logging import LoggingStorage
 from .prefix import PrefixStorage
+from .read_only import ReadOnlyStorage
 from .retry import RetryStorage
 from .short_memory import ShortMemoryStorage
 
@@ -15,6 +16,7 @@ __all__ = [
     "LimitStorage",
     "LoggingStorage",
     "PrefixStorage",
+    "ReadOnlyStorage",
     "RetryStorage",
     "ShortMemoryStorage",
     "WrapperStorage",
