@@ -25,6 +25,7 @@ from ..storage.base import BaseStorageService
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError
 from ..storage.paths import RESERVED_PREFIX, name_of
 from ..storage.types import IfAbsent, IfMatch, ObjectMeta, Version, WriteCondition
+from ..storage.workers import errors_of
 from .errors import http_errors
 from .models import EPOCH, Model, api_path
 
@@ -62,6 +63,14 @@ class Checkpoint:
 
     def model(self) -> Model:
         return {"id": self.id, "last_modified": self.last_modified}
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Checkpoints that another file has got: `sources` are left, `made` was not there before."""
+
+    sources: list[str]
+    made: list[str]
 
 
 def checkpoints_prefix(path: str) -> str:
@@ -120,6 +129,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def create_checkpoint(self, contents_mgr: Any, path: str) -> Model:
         """Keep the file as it is now; returns the new checkpoint's model."""
         path = api_path(path)
+        self._manager.writability.check(path)
         with http_errors():
             recalled = self._storage.recall(path)
             made = self._just_made.get(path)
@@ -137,6 +147,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def restore_checkpoint(self, contents_mgr: Any, checkpoint_id: str, path: str) -> None:
         """Put the checkpoint in the file's place."""
         path = api_path(path)
+        self._manager.writability.check(path)
         key = self._key(checkpoint_id, path)
         self.log.debug("Restoring %s from checkpoint %s", path, checkpoint_id)
         with http_errors():
@@ -167,6 +178,7 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def delete_checkpoint(self, checkpoint_id: str, path: str) -> None:
         """Delete one checkpoint of a file; one that does not exist is a 404."""
         path = api_path(path)
+        self._manager.writability.check(path)
         key = self._key(checkpoint_id, path)
         with http_errors():
             try:
@@ -179,9 +191,8 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     async def rename_all_checkpoints(self, old_path: str, new_path: str) -> None:
         """Move all checkpoints of one file to another."""
         with http_errors():
-            await self._storage.delete_many(
-                await self.bring_all(api_path(old_path), api_path(new_path))
-            )
+            brought = await self.bring_all(api_path(old_path), api_path(new_path))
+            await self._storage.delete_many(brought.sources)
 
     async def delete_all_checkpoints(self, path: str) -> None:
         """Delete all checkpoints of a file."""
@@ -204,41 +215,45 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         if not known:
             self._just_made[path] = await self._create(path, version)
 
-    async def bring_all(self, old_path: str, new_path: str) -> list[str]:
-        """Give a file's checkpoints to another; returns the objects left to be deleted.
+    async def bring_all(
+        self, old_path: str, new_path: str, *, condition: IfAbsent | None = None
+    ) -> Brought:
+        """Copy a file's checkpoints to another, whose sources are then to be deleted.
 
-        Where the store moves in one step, none is left. One that has gone meanwhile is not
-        missed: a lifecycle rule or another server of the same user may have deleted it.
+        With `condition` one that is there already stays: its name tells that it is the same.
+        One that has gone meanwhile is not missed: a lifecycle rule or another server of the
+        same user may have deleted it.
         """
         known = self._known.get(old_path)
         self._forget(old_path, new_path)
-        left: list[str] = []
+        brought = Brought([], [])
         for _ in range(_ATTEMPTS):
             if known is None:
                 known = await self._list(old_path)
             # What has been brought and still lies there is listed again.
-            known = tuple(one for one in known if one.meta.path not in left)
-            brought = await asyncio.gather(
-                *(self._bring(one, new_path) for one in known), return_exceptions=True
+            known = tuple(one for one in known if one.meta.path not in brought.sources)
+            failed = await asyncio.gather(
+                *(errors_of(self._bring(one, new_path, condition, brought)) for one in known)
             )
-            failed = [result for result in brought if isinstance(result, BaseException)]
-            left += [result for result in brought if isinstance(result, str)]
+            errors = [error for found in failed for error in found]
             known = None
-            if not failed:
+            if not errors:
                 break
-            if not all(isinstance(error, NotFoundError | PreconditionError) for error in failed):
-                raise failed[0]
+            if not all(isinstance(error, NotFoundError) for error in errors):
+                raise errors[0]
         self._forget(old_path, new_path)
-        return left
+        return brought
 
-    async def _bring(self, one: Checkpoint, new_path: str) -> str | None:
-        """Move a checkpoint, or copy it; then the object that is left."""
+    async def _bring(
+        self, one: Checkpoint, new_path: str, condition: IfAbsent | None, brought: Brought
+    ) -> None:
         target = self._key(_with_time(one), new_path)
-        if self._storage.capabilities.atomic_move:
-            await self._storage.move(one.meta, target)
-            return None
-        await self._storage.copy(one.meta.path, target)
-        return one.meta.path
+        try:
+            await self._storage.copy(one.meta.path, target, condition=condition)
+            brought.made.append(target)
+        except AlreadyExistsError:
+            pass  # a rename that was stopped has brought it
+        brought.sources.append(one.meta.path)
 
     def none_yet(self, path: str) -> None:
         """Remember that a file which we have just created has no checkpoint."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
-from ..storage.base import BaseStorageService
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
 from ..storage.paths import check_path, name_of, parent_of
-from ..storage.types import IfAbsent, ObjectMeta
+from ..storage.types import IfAbsent, ObjectMeta, Version
 from . import folders
-from .checkpoints import LONGEST_ADDITION, NBForgeCheckpoints
+from .checkpoints import LONGEST_ADDITION, Brought, NBForgeCheckpoints
 from .models import Model, free_name, join
+from .transfers import same_content
 from .whole_folders import copy_objects, objects_to_copy, rename_folder
 
 if TYPE_CHECKING:
@@ -68,45 +68,81 @@ def _check_room(manager: NBForgeContentsManager, path: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A file as it was under its old name, and the version that it has under the new one.
+
+    `in_place`: it is still under the old one too.
+    """
+
+    meta: ObjectMeta
+    version: Version
+    in_place: bool
+
+
 async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> None:
-    old, storage = meta.path, manager.storage
+    """Stopped at any point, the file is somewhere with all its checkpoints; a repeat goes on."""
+    old = meta.path
     with manager.leaving(old):
         await _check_names(manager, old, new)
         # Asked once: a store that refuses its first move says no from then on.
-        atomic = storage.capabilities.atomic_move
-        meta, moved = await _bring_current(storage, meta, new, atomic=atomic)
-        left = [] if atomic else [old]
-        if isinstance(manager.checkpoints, NBForgeCheckpoints):
-            left += await _bring_checkpoints(manager, manager.checkpoints, old, new, atomic)
-        try:
-            if left:
-                await storage.delete_many(left, versions={old: meta.version})
-        except PreconditionError:
-            raise HTTPError(
-                409,
-                f"{old} was changed in the store while it was renamed; {new} is a copy of what it"
-                " was before.",
-            ) from None
+        if manager.storage.capabilities.atomic_move:
+            moved = await _move(manager, meta, new)
+        else:
+            # The copy comes first: it alone shows whether the name is free.
+            moved = await _bring_current(manager, meta, new, atomic=False)
+            brought = await _bring_checkpoints(manager, old, new, None)
+            await _delete_old(manager, moved.meta, new, brought.sources)
     manager.known.forget(old)
-    manager.known.show(replace(meta, path=new, version=moved.version))
+    manager.known.show(replace(moved.meta, path=new, version=moved.version))
+
+
+async def _move(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> _Moved:
+    """Move in one step, between the copies of the checkpoints and the end of their sources."""
+    brought = await _bring_checkpoints(manager, meta.path, new, IfAbsent())
+    try:
+        moved = await _bring_current(manager, meta, new, atomic=True)
+    except (HTTPError, NotFoundError, PreconditionError):
+        # It surely has not moved, and what lies under the new name is another file's.
+        await _drop(manager, brought.made)
+        raise
+    if moved.in_place:
+        await _delete_old(manager, moved.meta, new, brought.sources)
+    else:
+        await _drop(manager, brought.sources)
+    return moved
 
 
 async def _bring_checkpoints(
-    manager: NBForgeContentsManager,
-    checkpoints: NBForgeCheckpoints,
-    old: str,
-    new: str,
-    moved: bool,
-) -> list[str]:
-    """The objects left to be deleted; with `moved` the file has its new name already."""
+    manager: NBForgeContentsManager, old: str, new: str, condition: IfAbsent | None
+) -> Brought:
+    if isinstance(manager.checkpoints, NBForgeCheckpoints):
+        return await manager.checkpoints.bring_all(old, new, condition=condition)
+    return Brought([], [])
+
+
+async def _delete_old(
+    manager: NBForgeContentsManager, meta: ObjectMeta, new: str, checkpoints: list[str]
+) -> None:
     try:
-        return await checkpoints.bring_all(old, new)
+        await manager.storage.delete_many(
+            [meta.path, *checkpoints], versions={meta.path: meta.version}
+        )
+    except PreconditionError:
+        raise HTTPError(
+            409,
+            f"{meta.path} was changed in the store while it was renamed; {new} is a copy of what"
+            " it was before.",
+        ) from None
+
+
+async def _drop(manager: NBForgeContentsManager, checkpoints: list[str]) -> None:
+    """Delete checkpoints of which there are others; that decides nothing any more."""
+    try:
+        if checkpoints:
+            await manager.storage.delete_many(checkpoints)
     except StorageError as error:
-        if not moved:
-            raise
-        # To say that the rename has failed would be wrong: it has happened, and cannot be repeated.
-        manager.log.warning("Checkpoints of %s did not move along to %s: %s", old, new, error)
-        return []
+        manager.log.warning("Checkpoints that moved along could not be deleted: %s", error)
 
 
 async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> None:
@@ -135,29 +171,48 @@ async def _check_names(manager: NBForgeContentsManager, old: str, new: str) -> N
 
 
 async def _bring_current(
-    storage: BaseStorageService, meta: ObjectMeta, new: str, *, atomic: bool
-) -> tuple[ObjectMeta, ObjectMeta]:
-    """Move the source as it is now, or copy it where that takes two steps.
-
-    Returns its metadata and that of what is under the new name.
-    """
+    manager: NBForgeContentsManager, meta: ObjectMeta, new: str, *, atomic: bool
+) -> _Moved:
+    """Move the source as it is now, or copy it where that takes two steps."""
     try:
-        return meta, await _bring(storage, meta, new, atomic)
+        return await _bring(manager, meta, new, atomic)
     except PreconditionError:
         # Somebody has saved it since we last saw it: what is renamed is their version.
-        meta = await storage.head(meta.path)
-        return meta, await _bring(storage, meta, new, atomic)
+        meta = await manager.storage.head(meta.path)
+        return await _bring(manager, meta, new, atomic)
 
 
 async def _bring(
-    storage: BaseStorageService, meta: ObjectMeta, new: str, atomic: bool
-) -> ObjectMeta:
+    manager: NBForgeContentsManager, meta: ObjectMeta, new: str, atomic: bool
+) -> _Moved:
+    storage, old = manager.storage, meta.path
     try:
         if atomic:
-            return await storage.move(meta, new, condition=IfAbsent())
-        return await storage.copy(meta.path, new, condition=IfAbsent(), source_version=meta.version)
+            found = await storage.move(meta, new, condition=IfAbsent())
+        else:
+            found = await storage.copy(old, new, condition=IfAbsent(), source_version=meta.version)
     except AlreadyExistsError:
-        raise HTTPError(409, f"File already exists: {new}") from None
+        moved = await _left_by_a_rename(manager, old, new)
+        if moved is None:
+            raise HTTPError(409, f"File already exists: {new}") from None
+        return moved
+    return _Moved(meta, found.version, in_place=not atomic)
+
+
+async def _left_by_a_rename(manager: NBForgeContentsManager, old: str, new: str) -> _Moved | None:
+    """The move that was stopped when `new` was already a copy of `old`; None if it is another file.
+
+    A copy has its source's bytes and the time, to the microsecond, of its last save. Nothing
+    is lost where another tool has made it. One that a person here was shown is theirs.
+    """
+    if manager.known.shown(new) is not None:
+        return None
+    meta, found = await manager.storage.head(old), await manager.storage.head(new)
+    if meta.last_modified != found.last_modified:
+        return None
+    if not await same_content(manager.storage, meta, found):
+        return None
+    return _Moved(meta, found.version, in_place=True)
 
 
 async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> Model:

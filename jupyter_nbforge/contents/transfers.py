@@ -19,6 +19,9 @@ from ..storage.workers import errors_of, for_each
 from .folders import list_below
 from .progress import Progress
 
+_STRONG = frozenset({"sha256", "md5"})
+"""Hashes by which two objects are known to be equal; others only show a difference."""
+
 _DELETED_AT_ONCE = 2000
 """Paths of one `delete_many`: enough for two batches of S3, few enough to tell how far it is."""
 
@@ -64,7 +67,8 @@ class Transfer:
         try:
             await self.storage.copy(source, job.target, condition=condition, source_version=version)
         except AlreadyExistsError:
-            return await _same(self.storage, source, job.target)
+            original = await self.storage.head(source)
+            return await same_content(self.storage, original, await self.storage.head(job.target))
         return True
 
     async def move(self, jobs: Iterable[Job], folders: Iterable[str]) -> list[Job]:
@@ -154,15 +158,17 @@ def _in_order(jobs: Iterable[Job]) -> list[list[Job]]:
     return [*(groups[depth] for depth in sorted(groups)), files]
 
 
-async def _same(storage: BaseStorageService, first: str, second: str) -> bool:
-    """Whether two objects have the same bytes, by their hashes or else by reading them."""
-    one, other = await storage.head(first), await storage.head(second)
+async def same_content(storage: BaseStorageService, one: ObjectMeta, other: ObjectMeta) -> bool:
+    """Whether two objects have the same bytes, by strong hashes or else by reading them."""
     if one.size != other.size:
         return False
-    hashes = one.content_hash, other.content_hash
-    if all(hashes) and len({found.algorithm for found in hashes if found}) == 1:
-        return hashes[0] == hashes[1]
-    return await _digest(storage, first) == await _digest(storage, second)
+    known, found = one.content_hash, other.content_hash
+    if known is not None and found is not None and known.algorithm == found.algorithm:
+        if known != found:
+            return False
+        if known.algorithm in _STRONG:
+            return True
+    return await _digest(storage, one.path) == await _digest(storage, other.path)
 
 
 async def _digest(storage: BaseStorageService, path: str) -> bytes:
