@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from typing import TypeAlias
 
@@ -39,6 +39,9 @@ _TIME_STEPS = (1, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 _process_lock = threading.Lock()
+
+_used_here: set[str] = set()
+"""The unfinished files of this process."""
 
 Chunks: TypeAlias = Iterable[bytes | memoryview]
 
@@ -166,17 +169,18 @@ class LocalFiles(LocalTree):
         """An empty file in `folder`, which is made; after a failure both are gone again."""
         temporary = os.path.join(folder, TEMPORARY_PREFIX + secrets.token_hex(8))
         made: list[str] = []
-        try:
-            with self._locked():
-                made = _make_folders(path, folder)
-                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-            yield temporary
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            with self._locked():
-                _remove_empty(made)
-            raise
+        with ExitStack() as used:
+            try:
+                with self._locked():
+                    made = _make_folders(path, folder)
+                    used.enter_context(_in_use(temporary))
+                yield temporary
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                with self._locked():
+                    _remove_empty(made)
+                raise
 
 
 def _find(real: str) -> os.stat_result | None:
@@ -324,12 +328,48 @@ def _remove_folder(folder: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if _sweep(folder, _LEFTOVER_AGE):
+        if _sweep(folder, _LEFTOVER_AGE, abandoned_too=True):
             _remove_empty([folder])
 
 
-def _sweep(folder: str, older_than: float) -> int:
-    """Remove what killed processes left unfinished in `folder`; how much there was."""
+@contextmanager
+def _in_use(temporary: str) -> Iterator[None]:
+    """Make an empty file, and show by a lock, which ends with the process, that it is needed."""
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    _used_here.add(temporary)
+    try:
+        if sys.platform == "win32":
+            os.close(descriptor)  # what is open cannot be renamed
+        else:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        _used_here.discard(temporary)
+        if sys.platform != "win32":
+            os.close(descriptor)
+
+
+def _is_abandoned(temporary: str) -> bool:
+    """Whether surely no process writes this file any more."""
+    # NFS takes a lock of the same process for no obstacle.
+    if sys.platform == "win32" or temporary in _used_here:
+        return False
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False  # it is in use, or there are no locks here
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _sweep(folder: str, older_than: float, *, abandoned_too: bool = False) -> int:
+    """Remove what killed processes left unfinished in `folder`; how much there was.
+
+    That is what is old, and with `abandoned_too` files that nobody has open.
+    """
     swept = 0
     with os.scandir(folder) as found:
         for entry in found:
@@ -337,9 +377,12 @@ def _sweep(folder: str, older_than: float) -> int:
                 continue
             with suppress(OSError):
                 # Not the time of change of the bytes: that may be set to any.
-                if entry.stat(follow_symlinks=False).st_ctime > time.time() - older_than:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if entry.stat(follow_symlinks=False).st_ctime > time.time() - older_than and not (
+                    abandoned_too and not is_folder and _is_abandoned(entry.path)
+                ):
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                if is_folder:
                     shutil.rmtree(entry.path)
                 else:
                     os.unlink(entry.path)

@@ -22,6 +22,7 @@ from jupyter_nbforge.storage.errors import (
     PermissionDeniedError,
     PreconditionError,
     StorageError,
+    StorageFullError,
     TooLargeError,
     UnavailableError,
 )
@@ -177,9 +178,46 @@ async def test_unfinished_files_are_no_objects(storage: LocalStorage, root: Path
             await storage.put(path, b"")
 
 
-async def test_a_folder_with_an_old_unfinished_file_can_be_deleted(
+async def test_a_folder_with_an_unfinished_file_can_be_deleted_once_nobody_writes_it(
+    storage: LocalStorage, root: Path
+) -> None:
+    (root / "a").mkdir()
+    unfinished = root / "a" / f"{TEMPORARY_PREFIX}0"
+    with unfinished.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as another process does while it writes
+        await storage.delete("a/")
+        assert everything(root) == ["a", f"a/{TEMPORARY_PREFIX}0"]
+    await storage.delete("a/")
+    assert everything(root) == []
+
+
+async def test_a_folder_in_which_this_process_writes_is_not_deleted(
     storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (root / "a").mkdir()
+    written, deleted = threading.Event(), threading.Event()
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        written.set()
+        deleted.wait(30)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    writing = asyncio.create_task(storage.put("a/b", b"new"))
+    await asyncio.to_thread(written.wait, 30)
+    # Also where a lock of the same process is no obstacle, as on NFS.
+    monkeypatch.setattr(fcntl, "flock", lambda *args: None)
+    await storage.delete("a/")
+    deleted.set()
+    await writing
+    assert everything(root) == ["a", "a/b"]
+
+
+async def test_a_folder_with_an_old_unfinished_file_can_be_deleted_where_nothing_is_locked(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EBADF))
     (root / "a").mkdir()
     (root / "a" / f"{TEMPORARY_PREFIX}0").touch()
     await storage.delete("a/")
@@ -218,8 +256,8 @@ async def test_stale_uploads_are_ended_and_others_go_on(storage: LocalStorage, r
 @pytest.mark.parametrize(
     ("number", "kind", "retryable"),
     [
-        (errno.ENOSPC, StorageError, False),
-        (errno.EDQUOT, StorageError, False),
+        (errno.ENOSPC, StorageFullError, False),
+        (errno.EDQUOT, StorageFullError, False),
         (errno.EIO, StorageError, False),
         (errno.EFBIG, TooLargeError, False),
         (errno.EACCES, PermissionDeniedError, False),
