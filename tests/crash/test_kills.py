@@ -74,7 +74,11 @@ async def opened(cloud: Cloud, folder: Path) -> AsyncIterator[World]:
             "upload_part_size_mb": 5,
             "check_at_start": False,
         }
-        configuration = {"NBForgeContentsManager": manager, **behind.options}
+        # What the store honours is said, else each server would first find it out by writes.
+        kinds = ("put", "copy", "delete", "delete_many")
+        honoured = {f"conditional_{kind}": True for kind in kinds}
+        storage = {**behind.options["S3Storage"], **honoured}
+        configuration = {"NBForgeContentsManager": manager, "S3Storage": storage}
         async with Template(folder, configuration, behind.environ) as template:
             yield World(cloud.client(), proxy, template)
 
