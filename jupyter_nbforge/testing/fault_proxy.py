@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import struct
 from collections import Counter
@@ -97,7 +98,7 @@ class FaultProxy(CountingProxy):
         if kind == "damage_sent" and sent:
             self.injected[kind] += 1
             sent = _damaged(sent, len(sent) // 2)
-        passed = Passed(passed_headers(request.headers), sent or None)
+        passed = Passed(passed_headers(request.headers), io.BytesIO(sent) if sent else None)
         async with self._ask(request, passed) as answer:
             body = await answer.read()
             status, headers = answer.status, passed_headers(answer.headers)

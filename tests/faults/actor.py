@@ -247,6 +247,7 @@ class Actor:
         if old is None:
             return
         new = f"folder {next(self._numbers)}"
+        self.model.will_move(old, new)
         await self._until_done(
             "move",
             lambda: (

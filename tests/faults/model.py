@@ -14,6 +14,8 @@ from .world import World
 CHECKPOINTS = ".nbforge/checkpoints/"
 _PASSING = frozenset({502, 503, 504})
 _CONFLICT = 409
+_TEMPORARY = (".nbforge-upload-", ".nbforge-probe-")
+"""Hidden objects of ours; one that could not be removed is left to the sweep of stale uploads."""
 
 After = Mapping[str, str | None]
 """What an operation is to make of the paths that it touches: the content's token, or None."""
@@ -59,6 +61,11 @@ class Model:
     def below(self, folder: str) -> dict[str, str]:
         """The files of a folder, however deep."""
         return {path: token for path, token in self.files.items() if path.startswith(f"{folder}/")}
+
+    def will_move(self, old: str, new: str) -> None:
+        """A folder's checkpoints move along, those of files that have gone too."""
+        for path in [path for path in self._history if path.startswith(f"{old}/")]:
+            self._history[new + path[len(old) :]] |= self._history[path]
 
     async def attempt(
         self,
@@ -125,7 +132,7 @@ class Model:
             for path in self.world.paths()
             if not path.startswith(".nbforge/")
             and not path.endswith("/")
-            and "/.nbforge-upload-" not in f"/{path}"
+            and not path.rpartition("/")[2].startswith(_TEMPORARY)
         }
         assert found == self.files.keys(), (
             f"{operation}: foreign {found - self.files.keys()}, lost {self.files.keys() - found}"
