@@ -245,10 +245,11 @@ async def check_conditions_on_copy(storage: S3Storage) -> None:
     assert await read(storage, "b") == b"source"
 
 
+@pytest.mark.parametrize("told", [False, None])
 async def test_without_conditional_copies_a_look_comes_first(
-    moto_server: MotoServer, make_s3: MakeS3
+    told: bool | None, moto_server: MotoServer, make_s3: MakeS3
 ) -> None:
-    async with aclosing(make_s3(moto_server, conditional_copy=False)) as storage:
+    async with aclosing(make_s3(moto_server, conditional_copy=told)) as storage:
         await check_conditions_on_copy(storage)
 
 

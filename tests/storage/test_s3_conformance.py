@@ -14,7 +14,6 @@ from jupyter_nbforge.testing.conformance import StorageConformance
 from jupyter_nbforge.testing.s3_dialects import CONDITIONS, WeakerS3
 from jupyter_nbforge.testing.servers import MotoServer, SeaweedServer
 from jupyter_nbforge.testing.transfers import TransferRules
-from jupyter_nbforge.testing.uploads import UploadRules
 
 from .conftest import MakeS3
 from .probe_world import in_a_thread
@@ -67,7 +66,7 @@ def ignoring(seaweed_server: SeaweedServer) -> Iterator[WeakerS3]:
         yield proxy
 
 
-class TestIgnoring(ConditionRules, TransferRules, UploadRules):
+class TestIgnoring(ConditionRules, TransferRules):
     """A store that ignores every condition: what a look can do, it does."""
 
     capabilities = Capabilities(ordered_listing=False, presigned_urls=True)
