@@ -96,8 +96,9 @@ async def stub_s3(
 
 
 def s3_at(endpoint: str, **options: Any) -> S3Storage:
-    """A storage at `endpoint`, with some bucket and some keys."""
-    usual = {"bucket": "bucket", "endpoint_url": endpoint, **KEYS}
+    """A storage at `endpoint`, with some bucket and some keys; it does not probe."""
+    told = {f"conditional_{kind}": True for kind in ("put", "copy", "delete")}
+    usual = {"bucket": "bucket", "endpoint_url": endpoint, **KEYS, **told}
     return S3Storage(**{**usual, **options})
 
 
