@@ -20,6 +20,9 @@ MTIME = "mtime"
 SHA256 = "sha256"
 """Lower-case hexadecimal SHA-256 of the object's bytes."""
 
+_LONGEST = 18
+"""Digits of seconds that are read at all; Python reads no number of thousands of digits."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -36,7 +39,9 @@ def parse_mtime(text: str | None) -> datetime | None:
         return None
     negative = text.startswith("-")
     whole, _, fraction = text.lstrip("-").partition(".")
-    if not (whole.isascii() and whole.isdigit()) or (fraction and not fraction.isdigit()):
+    if len(whole) > _LONGEST or not (text.isascii() and whole.isdigit()):
+        return None
+    if fraction and not fraction.isdigit():
         return None
     micros = int(whole) * 1_000_000 + int((fraction + "000000")[:6])
     try:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jupyter_nbforge.storage.metadata import format_mtime, parse_mtime
 from jupyter_nbforge.storage.paths import invalid_reason
 
 from .documents import stored
@@ -141,3 +142,15 @@ def go_through(world: World, keys: list[str]) -> None:
         body = as_json({"path": "renamed"})
         world.send(Request("PATCH", b"api/contents/" + target, body=body))
         world.send(Request("DELETE", b"api/contents/" + target))
+
+
+@given(
+    st.one_of(
+        st.text(max_size=20),
+        st.text("-.0123456789²١e_ ", max_size=20),
+        st.sampled_from(["9" * 5_000, "-" + "9" * 18, "1." + "9" * 5_000, "253402300800", "1.²"]),
+    )
+)
+def test_a_time_that_another_program_wrote_is_read_or_none(text: str) -> None:
+    moment = parse_mtime(text)
+    assert moment is None or parse_mtime(format_mtime(moment)) == moment
