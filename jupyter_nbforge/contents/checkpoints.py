@@ -26,6 +26,7 @@ from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionErro
 from ..storage.paths import RESERVED_PREFIX, name_of
 from ..storage.types import IfAbsent, IfMatch, ObjectMeta, Version, WriteCondition
 from ..storage.workers import errors_of
+from .conflicts import not_restored
 from .errors import http_errors
 from .models import EPOCH, Model, api_path
 
@@ -131,12 +132,12 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         path = api_path(path)
         self._manager.writability.check(path)
         with http_errors():
-            recalled = self._storage.recall(path)
+            latest = self._storage.recall(path) or self._manager.known.shown(path)
             made = self._just_made.get(path)
-            if made is not None and recalled and recalled.version == made.made_from:
+            if made is not None and latest and latest.version == made.made_from:
                 # The save that this follows was the first, and has made one.
                 return made.model()
-            return (await self._create(path, recalled.version if recalled else None)).model()
+            return (await self._create(path, latest.version if latest else None)).model()
 
     async def list_checkpoints(self, path: str) -> list[Model]:
         """The models of a file's checkpoints, the oldest first."""
@@ -151,19 +152,14 @@ class NBForgeCheckpoints(AsyncCheckpoints):
         key = self._key(checkpoint_id, path)
         self.log.debug("Restoring %s from checkpoint %s", path, checkpoint_id)
         with http_errors():
-            seen = self._manager.known.condition(path)
             try:
                 # Over what the person sees, not over what somebody else has saved meanwhile.
-                condition = seen if isinstance(seen, IfMatch) else None
-                await self._storage.copy(key, path, condition=condition)
+                seen = self._manager.known.condition(path)
+                await self._storage.copy(key, path, condition=seen)
             except NotFoundError:
                 raise self._no_such(checkpoint_id, path) from None
-            except PreconditionError:
-                raise HTTPError(
-                    409,
-                    f"{path} was changed or deleted in the store since it was opened here, so the"
-                    " checkpoint was not restored. Reload it first.",
-                ) from None
+            except (AlreadyExistsError, PreconditionError):
+                raise await not_restored(self._manager, path) from None
         self._manager.known.forget(path)
 
     async def rename_checkpoint(self, checkpoint_id: str, old_path: str, new_path: str) -> None:

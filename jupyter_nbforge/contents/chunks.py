@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
+from ..storage.base import check_write
 from ..storage.types import IfMatch, ObjectMeta, Version, WriteCondition
 from .models import Model, file_model
 from .notebooks import decode_content
@@ -35,6 +36,10 @@ async def save_chunk(
     if chunk == LAST_CHUNK and finished is not None:
         return await _after_the_last(manager, path, content, format_, finished.version)
     if chunk == 1:
+        # Said at once, not after a gigabyte.
+        recalled = manager.storage.recall(path)
+        if recalled is not None:
+            check_write(path, recalled or None, condition)
         await check_place(manager, path, condition)
     size = await manager.uploads.add(path, chunk, content, format_, condition)
     if chunk != LAST_CHUNK:

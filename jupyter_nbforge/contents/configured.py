@@ -18,6 +18,7 @@ from ..storage.errors import (
     StorageError,
 )
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
+from ..storage.metadata import format_saver
 from ..storage.options import check_config_names
 from ..storage.wrappers.prefix import PrefixStorage
 from ..storage.wrappers.read_only import ReadOnlyStorage
@@ -30,6 +31,7 @@ from .uploads import Uploads
 from .writability import Writability
 
 _REMEMBERED = 4096
+_HUB_USER = "JUPYTERHUB_USER"
 
 
 class ConfiguredContentsManager(AsyncContentsManager):
@@ -78,6 +80,14 @@ class ConfiguredContentsManager(AsyncContentsManager):
         config=True,
         help="""How many objects of a folder are copied at once; within
         LimitStorage.max_concurrency.""",
+    )
+    record_user = Bool(
+        True,
+        config=True,
+        help="""Keep the name of the JupyterHub user (JUPYTERHUB_USER) with what they save, in the
+        object's metadata. Whoever saves over the same file from another server is then told who
+        has changed it. Everybody who may read the bucket sees the name. Without JupyterHub
+        there is none.""",
     )
     hash_algorithm = Enum(
         ["sha256"], "sha256", help="Of the hashes that a save keeps in the object's metadata."
@@ -153,6 +163,8 @@ class ConfiguredContentsManager(AsyncContentsManager):
         # Of notebooks that are valid without repair, by the SHA-256 of their bytes: the digest
         # that is signed, where it was computed.
         self.plain_notebooks: LRUCache[str, str | None] = LRUCache(_REMEMBERED)
+        user = os.environ.get(_HUB_USER, "") if self.record_user else ""
+        self.saver = format_saver(user)
         self._leaving: Counter[str] = Counter()
         part_size = self.upload_part_size_mb * 2**20
         self._upload_memory = Memory(self.upload_memory_mb * 2**20, part_size)

@@ -26,8 +26,11 @@ from . import folders, moving
 from .checkpoints import NBForgeCheckpoints
 from .chunks import save_chunk
 from .configured import ConfiguredContentsManager
+from .conflicts import conflict, deleted, is_upload
 from .derived import Existence, put_right
 from .errors import http_error, http_errors
+from .free_names import create_free
+from .knowledge import Looked
 from .models import (
     Model,
     api_path,
@@ -39,7 +42,7 @@ from .models import (
 )
 from .moving import AmbiguousNameError
 from .reading import read_model
-from .saving import check_model, conflict, ensure_checkpoint, save_model
+from .saving import check_model, ensure_checkpoint, save_model
 from .trust import sign_if_trusted
 from .uploads import LAST_CHUNK
 from .whole_folders import delete_folder
@@ -104,14 +107,14 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         if self.uploads.is_running(path):
             return True  # as good as there: the question comes before each of its chunks
         with http_errors():
-            exists = await self._look_for_file(path)
-        self.known.note_look(path, exists)
-        return exists
+            found = await self._look_for_file(path)
+        self.known.note_look(path, found)
+        return bool(found)
 
-    async def _look_for_file(self, path: str) -> bool:
-        recalled = self.storage.recall(path)
+    async def _look_for_file(self, path: str) -> Looked:
+        recalled: Looked | None = self.storage.recall(path)
         if recalled is not None:
-            return bool(recalled)
+            return recalled
         likely_folder = "." not in name_of(path)
         if likely_folder and await folders.names_in(self.storage, path) is not None:
             return False
@@ -119,12 +122,12 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             await folders.look_around(self.storage, path)
             recalled = self.storage.recall(path)
             if recalled is not None:
-                return bool(recalled)
+                return recalled
         try:
-            await self.storage.head(path)
+            found: Looked = await self.storage.head(path)
         except NotFoundError:
             return False
-        return True
+        return found
 
     async def dir_exists(self, path: str) -> bool:
         """Whether a folder is at the path."""
@@ -192,17 +195,22 @@ class NBForgeContentsManager(ConfiguredContentsManager):
     async def save(self, model: Model, path: str = "") -> Model:
         """Save a model, or one chunk of an upload; returns the model without content."""
         path = api_path(path)
+        self.known.take_saved(path)  # however this ends, the next look is about this one
+        if self.known.take_vanished(path) and not is_upload(model):
+            raise deleted(path)
+        # What is known of a file says nothing of a folder, and to make one again is no error.
+        condition = None if model.get("type") == "directory" else self._condition(path)
         try:
-            # What is known of a file says nothing of a folder, and to make one again is no error.
-            folder = model.get("type") == "directory"
-            saved = await self._save(model, path, None if folder else self._condition(path))
+            saved = await self._save(model, path, condition)
         except (AlreadyExistsError, PreconditionError) as error:
-            raise conflict(path, error) from error
+            raise await conflict(self, model, path, error) from error
         except StorageError as error:
             if isinstance(error, PermissionDeniedError):
                 self.writability.refuse(path)
             raise http_error(error) from error
         self.writability.allow(path)
+        if model.get("chunk") is None:
+            self.known.note_saved(path)
         return saved
 
     async def _save(
@@ -249,12 +257,9 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             taken = await folders.names_in(self.storage, path)
             if taken is None:
                 raise HTTPError(404, f"No such directory: {path}")
-            while True:
-                name = free_name(filename, taken, insert)
-                try:
-                    return await self._create(kind, join(path, name))
-                except AlreadyExistsError:
-                    taken.add(name)  # somebody else has just taken it
+            return await create_free(
+                filename, taken, insert, lambda name: self._create(kind, join(path, name))
+            )
 
     async def new(self, model: Model | None = None, path: str = "") -> Model:
         """Create what is not there; of a path that no client has seen nothing is overwritten."""

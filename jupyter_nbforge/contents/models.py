@@ -139,12 +139,16 @@ def split_extension(filename: str) -> tuple[str, str]:
     return base, dot + extension
 
 
-def free_name(filename: str, taken: Iterable[str], insert: str = "") -> str:
-    """`filename`, or the first of its numbered variants that is not in `taken`."""
+def free_name(filename: str, taken: Iterable[str], insert: str = "", *, skipped: int = 0) -> str:
+    """`filename`, or the first of its numbered variants that is not in `taken`.
+
+    So many that are free are `skipped`.
+    """
     base, suffix = split_extension(filename)
     names = frozenset(taken)
     candidate, number = f"{base}{suffix}", 0
-    while candidate in names:
+    while candidate in names or skipped:
+        skipped -= candidate not in names
         number += 1
         candidate = f"{base}{insert}{number}{suffix}"
     return candidate

@@ -14,7 +14,8 @@ from ..storage.paths import check_path, name_of, parent_of
 from ..storage.types import IfAbsent, ObjectMeta, Version
 from . import folders
 from .checkpoints import LONGEST_ADDITION, Brought, NBForgeCheckpoints
-from .models import Model, free_name, join
+from .free_names import create_free
+from .models import Model, join
 from .transfers import same_content
 from .whole_folders import copy_objects, objects_to_copy, rename_folder
 
@@ -94,7 +95,12 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
             brought = await _bring_checkpoints(manager, old, new, None)
             await _delete_old(manager, moved.meta, new, brought.sources)
     manager.known.forget(old)
-    manager.known.show(replace(moved.meta, path=new, version=moved.version))
+    if moved.meta.version == meta.version:
+        manager.known.show(replace(moved.meta, path=new, version=moved.version))
+    else:
+        # JupyterLab takes the answer to a rename for what its editor holds, which is still the
+        # version before that of somebody else: its next save is to ask.
+        manager.known.show(replace(meta, path=new))
 
 
 async def _move(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> _Moved:
@@ -224,7 +230,10 @@ async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> 
     if kind.folder:
         return await _copy_folder(manager, source, into)
     # Jupyter's own manager reads the source first: its events tell so, and a 404 is its answer.
+    shown = manager.known.shown(source)
     await manager.get(source, content=False)
+    if shown is not None:
+        manager.known.show(shown)  # nobody who has it open has seen this
     if await folders.folder_exists(manager.storage, into):
         return await _copy_into(manager, source, into)
     if to is None or not await folders.folder_exists(manager.storage, parent_of(to)):
@@ -239,19 +248,21 @@ async def _copy_folder(manager: NBForgeContentsManager, source: str, into: str) 
     objects = await objects_to_copy(manager, source)
     await manager.get(source)
     taken = (await folders.names_in(manager.storage, into)) or set()
-    target = manager.checked_target(join(into, free_name(_plain(source), taken, "-Copy")))
-    await copy_objects(manager, objects, source, target)
+
+    async def copy_to(name: str) -> str:
+        target = manager.checked_target(join(into, name))
+        await copy_objects(manager, objects, source, target)
+        return target
+
+    target = await create_free(_plain(source), taken, "-Copy", copy_to)
     return await manager.get(target, content=False)
 
 
 async def _copy_into(manager: NBForgeContentsManager, source: str, folder: str) -> Model:
     taken = (await folders.names_in(manager.storage, folder)) or set()
-    while True:
-        name = free_name(_plain(source), taken, "-Copy")
-        try:
-            return await manager.copy_object(source, join(folder, name))
-        except AlreadyExistsError:
-            taken.add(name)  # somebody else has just taken it
+    return await create_free(
+        _plain(source), taken, "-Copy", lambda name: manager.copy_object(source, join(folder, name))
+    )
 
 
 def _plain(path: str) -> str:

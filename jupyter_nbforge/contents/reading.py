@@ -56,7 +56,10 @@ async def read_model(
     try:
         return await _read_file(manager, path, content, type, format, require_hash)
     except NotFoundError:
-        manager.known.show_absent(path)
+        if content:
+            manager.known.show_absent(path)
+        else:
+            manager.known.note_vanished(path)
     model = await _read_folder(manager, path, content=content and type is None, hashed=require_hash)
     if model is None:
         raise HTTPError(404, f"No such file or directory: {path}")
@@ -94,7 +97,8 @@ async def _read_file(
 ) -> Model:
     kind = kind or object_type(path)
     if not content:
-        meta = manager.known.in_order(await manager.storage.head(path))
+        saved = manager.known.take_saved(path) if require_hash else None
+        meta = saved or manager.known.in_order(await manager.storage.head(path))
         manager.known.show(meta)
         return file_model(meta, kind, with_hash=require_hash)
     async with manager.storage.get(path) as reader:

@@ -9,8 +9,9 @@ from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
 from ..storage.metadata import SHA256
-from ..storage.paths import check_path, name_of, parent_of
+from ..storage.paths import check_path, parent_of
 from ..storage.types import (
+    ContentHash,
     IfAbsent,
     IfMatch,
     ObjectMeta,
@@ -18,7 +19,6 @@ from ..storage.types import (
 )
 from . import folders
 from .checkpoints import NBForgeCheckpoints
-from .errors import http_error
 from .models import EPOCH, Model, content_type_of, file_model, folder_model
 from .moving import AmbiguousNameError
 from .notebooks import Encoded, encode_file, encode_notebook
@@ -94,31 +94,36 @@ async def write_object(
     encoded: Encoded,
     condition: WriteCondition | None,
 ) -> ObjectMeta:
-    meta: ObjectMeta = await manager.storage.put(
-        path,
-        encoded.data,
-        condition=condition,
-        content_type=content_type_of(path),
-        metadata=encoded.metadata,
-    )
+    try:
+        meta: ObjectMeta = await manager.storage.put(
+            path,
+            encoded.data,
+            condition=condition,
+            content_type=content_type_of(path),
+            metadata={**encoded.metadata, **manager.saver},
+        )
+    except PreconditionError:
+        found = await _same_bytes(manager, path, encoded)
+        if found is None:
+            raise
+        meta = found
     manager.known.show(meta)
     return meta
 
 
-def conflict(path: str, error: StorageError) -> HTTPError:
-    """A failed condition as the 409 that tells the person what has happened to their file."""
-    name = name_of(path)
-    if isinstance(error, AlreadyExistsError):
-        return HTTPError(
-            409, f"{name} has been created in the store by somebody else; it was not overwritten."
-        )
-    if isinstance(error, PreconditionError):
-        return HTTPError(
-            409,
-            f"{name} was changed or deleted in the store since it was opened here, so it was not"
-            " overwritten. Save again to compare, reload it, or save under another name.",
-        )
-    return http_error(error)
+async def _same_bytes(
+    manager: NBForgeContentsManager, path: str, encoded: Encoded
+) -> ObjectMeta | None:
+    """What is there, if it is just what was to be written: then there is nothing to lose.
+
+    So it is where an autosave and a save by hand of the same text meet.
+    """
+    try:
+        found: ObjectMeta = await manager.storage.head(path)
+    except StorageError:
+        return None
+    ours = ContentHash("sha256", encoded.metadata[SHA256])
+    return found if found.content_hash == ours else None
 
 
 async def _save_notebook(

@@ -164,9 +164,14 @@ async def objects_to_copy(manager: NBForgeContentsManager, folder: str) -> list[
 async def copy_objects(
     manager: NBForgeContentsManager, objects: Sequence[ObjectMeta], source: str, target: str
 ) -> None:
-    """Copy the objects of folder `source` to a name that nothing has yet; no checkpoints."""
-    jobs = jobs_between(objects, source, target)
+    """Copy the objects of folder `source` to a name that nothing has yet; no checkpoints.
+
+    `AlreadyExistsError` if somebody else takes the name at the same moment.
+    """
+    jobs = [job for job in jobs_between(objects, source, target) if job.target != as_prefix(target)]
     _check_lengths(manager, jobs)
+    if await folders.make_marker(manager.storage, target) is None:
+        raise AlreadyExistsError(f"{target!r} exists already.", path=target)
     with Progress(manager.log, f"Copying {source!r} to {target!r}", objects) as progress:
         transfer = Transfer(manager.storage, manager.max_folder_concurrency, progress)
         stay = await transfer.copy(jobs)
@@ -189,7 +194,16 @@ async def delete_folder(manager: NBForgeContentsManager, path: str) -> None:
         everything = [*checkpoints.result(), *objects]
         with Progress(manager.log, f"Deleting {path!r}", everything) as progress:
             transfer = Transfer(storage, manager.max_folder_concurrency, progress)
-            await transfer.delete([meta.path for meta in everything])
+            # What somebody saves while this is under way was never meant.
+            versions = {meta.path: meta.version for meta in objects if not is_marker(meta.path)}
+            try:
+                await transfer.delete([meta.path for meta in everything], versions)
+            except PreconditionError:
+                raise HTTPError(
+                    409,
+                    f"{path} was changed in the store while it was deleted; what was changed is"
+                    " still there. Delete it again if that is to go too.",
+                ) from None
     manager.forget_below(path)
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from .azure_client import AzureConnection
 from .azure_errors import GarbledAnswerError
 from .azure_values import is_directory, md5_of, version_of
-from .metadata import parse_hash
+from .metadata import parse_hash, parse_saver
 from .paths import DELIMITER
 from .types import ListPage, ObjectMeta
 from .values import folded_at
@@ -187,5 +187,6 @@ def _add(answer: _Answer, element: ElementTree.Element) -> None:
         version=version_of(properties["Etag"]),
         content_type=properties.get("Content-Type") or None,
         content_hash=parse_hash(metadata) or md5_of(properties.get("Content-MD5")),
+        saved_by=parse_saver(metadata),
     )
     (answer.directories if directory else answer.objects).append(meta)

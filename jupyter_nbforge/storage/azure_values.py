@@ -12,7 +12,7 @@ from typing import Any
 
 from .azure_errors import GarbledAnswerError
 from .errors import NotSupportedError, StorageError
-from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
+from .metadata import MTIME, format_mtime, parse_hash, parse_mtime, parse_saver
 from .paths import DELIMITER, FOLDER_CONTENT_TYPE
 from .types import (
     ByteRange,
@@ -189,6 +189,7 @@ def object_meta(path: str, size: int, answer: Mapping[str, Any]) -> ObjectMeta:
         version=version_of(answer["etag"]),
         content_type=answer.get("content_type") or None,
         content_hash=parse_hash(metadata) or md5_of(answer.get("content_md5")),
+        saved_by=parse_saver(metadata),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from .errors import NotSupportedError, PreconditionError
-from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
+from .metadata import MTIME, format_mtime, parse_hash, parse_mtime, parse_saver
 from .threads import check_call
 from .types import (
     ByteRange,
@@ -191,6 +191,7 @@ def object_meta(path: str, resource: Mapping[str, Any]) -> ObjectMeta:
         version=Version(str(resource["generation"])),
         content_type=resource.get("contentType") or None,
         content_hash=parse_hash(metadata) or _hash_of(resource),
+        saved_by=parse_saver(metadata),
     )
 
 

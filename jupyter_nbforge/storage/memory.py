@@ -14,7 +14,7 @@ from traitlets import Bool, Int
 
 from .base import BaseStorageService, MultipartUpload, check_read, check_write
 from .errors import NotFoundError, StorageError
-from .metadata import MTIME, parse_hash, parse_mtime
+from .metadata import MTIME, parse_hash, parse_mtime, parse_saver
 from .paths import check_path
 from .types import (
     ByteRange,
@@ -118,6 +118,7 @@ class MemoryStorage(BaseStorageService):
             version=self._next_version(),
             content_type=content_type,
             content_hash=parse_hash(kept),
+            saved_by=parse_saver(kept),
         )
         self._objects[path] = _Stored(meta, bytes(data))
         return meta

@@ -1,9 +1,10 @@
-"""The two things that we keep in an object's own metadata: its time and its hash.
+"""What we keep in an object's own metadata: its time and its hash, and where known who saved it.
 
 A store's own time is not returned by a PUT, changes with a copy and is cut to seconds on
 some; its checksum differs from provider to provider. So a save writes both into the
 object's user metadata, from where they survive copies and renames. The names have no
-``-`` because Azure refuses it in metadata names.
+``-`` because Azure refuses it in metadata names, and no ``_`` because nginx, which stands
+before many a store, drops such headers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from urllib.parse import quote, unquote
 
 from .types import ContentHash
 
@@ -20,8 +22,13 @@ MTIME = "mtime"
 SHA256 = "sha256"
 """Lower-case hexadecimal SHA-256 of the object's bytes."""
 
+SAVED_BY = "savedby"
+"""The name of who saved the object, percent-encoded as in a URL: metadata is plain ASCII."""
+
 _LONGEST = 18
 """Digits of seconds that are read at all; Python reads no number of thousands of digits."""
+
+_LONGEST_NAME = 256
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -55,6 +62,21 @@ def parse_hash(metadata: Mapping[str, str]) -> ContentHash | None:
     value = metadata.get(SHA256, "")
     hexadecimal = len(value) == 64 and not set(value) - set("0123456789abcdef")
     return ContentHash("sha256", value) if hexadecimal else None
+
+
+def format_saver(name: str) -> dict[str, str]:
+    """The metadata that says who saves; of a name that is none or too long, nothing."""
+    encoded = quote(name, safe="@ ")
+    return {SAVED_BY: encoded} if 0 < len(encoded) <= _LONGEST_NAME else {}
+
+
+def parse_saver(metadata: Mapping[str, str]) -> str | None:
+    """The name that `format_saver` wrote; None if there is none that can be shown to people."""
+    encoded = metadata.get(SAVED_BY, "")
+    if len(encoded) > _LONGEST_NAME:
+        return None
+    name = unquote(encoded).strip()
+    return name if name and name.isprintable() else None
 
 
 def sha256_of(data: bytes) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotSupportedError
-from .metadata import MTIME, format_mtime, parse_hash, parse_mtime
+from .metadata import MTIME, format_mtime, parse_hash, parse_mtime, parse_saver
 from .paths import invalid_reason
 from .types import ByteRange, ContentHash, LinkOptions, ObjectMeta, Version
 from .values import content_disposition
@@ -97,6 +97,7 @@ def object_meta(path: str, size: int, answer: Mapping[str, Any]) -> ObjectMeta:
         version=version_of(answer["ETag"]),
         content_type=answer.get("ContentType") or None,
         content_hash=parse_hash(metadata) or _md5(answer),
+        saved_by=parse_saver(metadata),
     )
 
 

@@ -31,7 +31,8 @@ class ObjectMeta:
     `path` is relative to the storage's prefix; `size` is in bytes and always that of the
     whole object. `last_modified` is timezone-aware UTC: the `mtime` kept in the object's
     metadata where the request showed it, else the store's own time. `content_type` and
-    `content_hash` are None where the request (a listing, say) does not tell them.
+    `content_hash` are None where the request (a listing, say) does not tell them. `saved_by`
+    is who has saved it, where its metadata says so.
     """
 
     path: str
@@ -40,6 +41,7 @@ class ObjectMeta:
     version: Version
     content_type: str | None = None
     content_hash: ContentHash | None = None
+    saved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

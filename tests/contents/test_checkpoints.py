@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeCheckpoints, NBForgeContentsManager
-from jupyter_nbforge.storage.memory import MemoryStorage
+from jupyter_nbforge.storage.memory import MemoryStorage, _Stored
+from jupyter_nbforge.storage.metadata import sha256_of
+from jupyter_nbforge.storage.types import ObjectMeta, Version
 from jupyter_nbforge.testing.faults import CountingStorage, FaultyStorage
 
 from .conftest import Clock, Managers
 from .gestures import contents_of, notebook, press_ctrl_s, source_of
 
 PREFIX = ".nbforge/checkpoints/"
+
+
+class EtagStorage(MemoryStorage):
+    """Its versions are digests of the bytes, as the ETags of S3 are."""
+
+    async def put(self, path: str, data: bytes, **options: Any) -> ObjectMeta:
+        meta = await super().put(path, data, **options)
+        return self._named(meta, data)
+
+    async def copy(self, source: str, target: str, **options: Any) -> ObjectMeta:
+        meta = await super().copy(source, target, **options)
+        return self._named(meta, self._objects[target].data)
+
+    def _named(self, meta: ObjectMeta, data: bytes) -> ObjectMeta:
+        named = replace(meta, version=Version(sha256_of(data)))
+        self._objects[meta.path] = _Stored(named, data)
+        return named
 
 
 async def saved(manager: NBForgeContentsManager, clock: Clock, *texts: str) -> str:
@@ -252,3 +274,16 @@ async def test_checkpoints_of_files_long_gone_do_not_hinder_the_rename_of_a_fold
     await manager.rename("old", "new")
     assert len(await manager.list_checkpoints("new/n.ipynb")) == 1
     assert await source_of(manager, "new/n.ipynb") == "old"
+
+
+async def test_checkpoints_of_the_same_text_do_not_stand_in_each_others_way(
+    managers: Managers, clock: Clock
+) -> None:
+    manager = managers(EtagStorage())
+    path = await saved(manager, clock, "first")
+    for count in range(2, 9):
+        clock.pass_by()
+        await press_ctrl_s(manager, path, "the same text")
+        clock.pass_by()
+        ids = [model["id"] for model in await manager.list_checkpoints(path)]
+        assert len(set(ids)) == len(ids) == min(count, 5)

@@ -45,6 +45,7 @@ async def test_after_a_new_look_the_save_goes_over_what_was_seen(
 ) -> None:
     one, other = managers(), managers()
     await one.save(notebook("first"), "n.ipynb")
+    await one.get("n.ipynb", content=False, require_hash=True)
     await other.get("n.ipynb")
     clock.pass_by()
     await other.save(notebook("theirs"), "n.ipynb")

@@ -116,7 +116,7 @@ class Listing:
         """This listing of folder `prefix`, of the same moment, after a write of `path` in it.
 
         None where that cannot be told from what was written. As in any listing, an entry has
-        neither content type nor hash.
+        neither content type nor hash nor who saved it.
         """
         name, slash, _ = path[len(prefix) :].partition("/")
         if slash:
@@ -126,7 +126,7 @@ class Listing:
             return None
         objects = {known: meta for known, meta in self.objects.items() if known != path}
         if found is not False:
-            objects[path] = replace(found, content_type=None, content_hash=None)
+            objects[path] = replace(found, content_type=None, content_hash=None, saved_by=None)
         ordered = sorted(objects.values(), key=lambda meta: meta.path)
         prefixes = tuple(found for page in self.pages for found in page.prefixes)
         return replace(self, pages=(ListPage(tuple(ordered), prefixes),), objects=objects)
