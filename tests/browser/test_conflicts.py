@@ -135,7 +135,7 @@ def test_save_between_the_look_and_the_save_of_another_is_told_in_a_sentence_and
         his.press_save()
     assert refused.value.status == 409
     dialog = his.expect_dialog("File Save Error")
-    expect(dialog).to_contain_text("was changed or deleted in the store since it was opened here")
+    expect(dialog).to_contain_text("since it was opened here")
     assert b"ann was quicker" in bucket.read(notebook)
 
     his.answer("Close")

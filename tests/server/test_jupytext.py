@@ -129,7 +129,7 @@ async def test_a_save_over_a_change_of_one_of_the_pair_is_a_409_and_both_texts_s
     store.put(changed, theirs)
     answer = await api.contents("PUT", "pair.ipynb", paired_model("mine again"))
     assert answer.status == 409
-    assert "was changed or deleted in the store" in answer.message
+    assert "since it was opened here" in answer.message
     assert store.get(changed) == theirs
     # With the look that comes before it the person decides, and a save goes over both.
     await look(api, "pair.ipynb")
