@@ -51,9 +51,12 @@ def retry_after(error: BaseException | None) -> int:
     An `HTTPError` has no place for headers, and Jupyter's handlers raise their own: the
     storage error is found behind it.
     """
-    while error is not None:
+    # An error that was caught and raised again may stand in its own history.
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
         if isinstance(error, errors.StorageError) and error.retry_after is not None:
             return math.ceil(error.retry_after)
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return math.ceil(RETRY_AFTER)
 

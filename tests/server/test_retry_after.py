@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_nbforge.contents.errors import RETRY_AFTER
+from jupyter_nbforge.contents.errors import RETRY_AFTER, retry_after
 from jupyter_nbforge.storage.errors import StorageError, StorageTimeoutError
 from jupyter_nbforge.testing.faults import Fault, unavailable
 
@@ -67,3 +67,10 @@ async def test_who_was_not_told_to_come_back_gets_no_retry_after(
     answer = await ask(api, manager, "content", lambda: StorageTimeoutError("No.", retry_after=3))
     assert answer.status == 504
     assert "Retry-After" not in answer.headers
+
+
+@pytest.mark.timeout(10)
+def test_an_error_in_its_own_history_does_not_stop_the_server() -> None:
+    first, second = unavailable(), ValueError()
+    first.__context__, second.__context__ = second, first
+    assert retry_after(first) == RETRY_AFTER
