@@ -102,7 +102,7 @@ _TOO_LARGE = Rule(TooLargeError, "{path} is larger than the store takes ({code})
 _TOO_LONG = Rule(InvalidPathError, "The store does not take {path} as a path ({code}).")
 _FULL = Rule(
     StorageFullError,
-    "{path} was not saved: the storage is full; delete files or ask for more ({code}).",
+    "The storage is full and takes nothing more; delete files or ask for more room ({code}).",
 )
 _ARCHIVED = Rule(NotSupportedError, "{path} is archived; it must be restored before it is read.")
 _NOT_OFFERED = Rule(NotSupportedError, "The store at {endpoint} does not offer this ({code}).")
