@@ -56,6 +56,16 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
     # A cache would answer for the store.
     "CacheStorage": {"max_bytes": 0},
+    # What a probe would find out, in more time than an attempt has here.
+    "S3Storage": dict.fromkeys(
+        (
+            "conditional_put",
+            "conditional_copy",
+            "conditional_delete",
+            "conditional_delete_many",
+        ),
+        True,
+    ),
     "NBForgeContentsManager": {"always_delete_dir": True, "upload_part_size_mb": 1},
 }
 
