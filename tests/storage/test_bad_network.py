@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from jupyter_nbforge.storage import (
     UnavailableError,
 )
 from jupyter_nbforge.storage.metadata import stamp
+from jupyter_nbforge.storage.types import ContentHash
 from jupyter_nbforge.storage.wrappers import RetryStorage
 from jupyter_nbforge.testing.azure_server import AzuriteServer
 from jupyter_nbforge.testing.fault_proxy import FaultKind, FaultProxy
@@ -318,3 +320,19 @@ async def test_a_body_that_is_damaged_on_the_way_to_the_store_is_not_saved(place
             else:
                 await act(network.storage, path, network.store)
         assert network.proxy.injected["damage_sent"] == 2
+
+
+@pytest.mark.parametrize(("order", "known"), [((1, 2), True), ((2, 1), False)])
+async def test_on_azure_parts_that_come_in_order_give_the_object_its_checksum(
+    azurite_server: AzuriteServer, make_azure: MakeAzure, order: tuple[int, int], known: bool
+) -> None:
+    parts = {1: OLD, 2: NEW}
+    async with aclosing(make_azure(azurite_server)) as store:
+        async with await store.create_multipart_upload("a") as made:
+            for number in order:
+                await made.upload_part(number, parts[number])
+            meta = await made.complete()
+        expected = ContentHash("md5", hashlib.md5(OLD + NEW).hexdigest()) if known else None
+        assert meta.content_hash == expected
+        assert not known or (await store.head("a")).content_hash == expected
+        assert await read(store, "a") == OLD + NEW
