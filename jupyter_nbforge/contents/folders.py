@@ -55,11 +55,12 @@ def _is_past(page: ListPage, path: str) -> bool:
     return any(name.encode() > path.encode() for name in names)
 
 
-async def look_around(storage: BaseStorageService, path: str) -> None:
-    """Let the storage remember all that is beside `path`, if one page of a listing holds it."""
-    async for page in storage.list_pages(as_prefix(parent_of(path))):
+async def look_around(storage: BaseStorageService, folder: str) -> bool:
+    """Let the storage remember all that is in `folder`, if one page of a listing holds it."""
+    async for page in storage.list_pages(as_prefix(folder)):
         if len(page.objects) + len(page.prefixes) >= _FULL_PAGE:
-            return
+            return False
+    return True
 
 
 async def folder_exists(storage: BaseStorageService, folder: str) -> bool:

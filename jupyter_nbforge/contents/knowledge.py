@@ -33,6 +33,7 @@ class Knowledge:
         self._vanished: LRUCache[str, bool] = LRUCache(_REMEMBERED)
         self._looked: TTLCache[str, Looked] = TTLCache(_REMEMBERED, _LOOK_SECONDS)
         self._saved: TTLCache[str, ObjectMeta] = TTLCache(_REMEMBERED, _LOOK_SECONDS)
+        self._large: TTLCache[str, bool] = TTLCache(_REMEMBERED, _LOOK_SECONDS)
         self._folder_times: LRUCache[str, datetime] = LRUCache(_REMEMBERED)
 
     def shown(self, path: str) -> ObjectMeta | None:
@@ -99,6 +100,14 @@ class Knowledge:
     def note_look(self, path: str, found: Looked) -> None:
         """The server has looked whether a file is there, as it does just before a save."""
         self._looked[path] = found
+
+    def note_large(self, folder: str) -> None:
+        """One page of a listing does not hold what is in the folder."""
+        self._large[folder] = True
+
+    def is_large(self, folder: str) -> bool:
+        """Whether that was noted a moment ago: then it is not worth a listing to ask for a name."""
+        return folder in self._large
 
     def condition(self, path: str) -> WriteCondition | None:
         """On what a save of this path depends; None where it was never seen.

@@ -188,3 +188,14 @@ async def test_new_notebooks_at_once_overwrite_nothing(api: Api, store: Store) -
         "Untitled.ipynb",
         *(f"Untitled{number}.ipynb" for number in range(1, 5)),
     ]
+
+
+async def test_a_dozen_configuration_files_are_looked_for_by_one_listing_of_each_folder(
+    api: Api, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put("a/b/script.py", SCRIPT)
+    caplog.clear()
+    await api.get("a/b/script.py", type="notebook", content=1, hash=1)
+    messages = [record.getMessage().partition(",")[0] for record in caplog.records]
+    asked = [message for message in messages if message.startswith(("head ", "list_pages "))]
+    assert asked == [f"list_pages '{store.prefix}{folder}'" for folder in ("a/b/", "a/", "")]
