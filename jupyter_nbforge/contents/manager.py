@@ -137,7 +137,8 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             return None
         if not await folders.look_around(self.storage, folder):
             self.known.note_large(folder)
-        return self.storage.recall(path)
+        recalled: Recalled = self.storage.recall(path)
+        return recalled
 
     async def dir_exists(self, path: str) -> bool:
         """Whether a folder is at the path."""
