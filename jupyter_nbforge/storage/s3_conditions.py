@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 from .errors import PermissionDeniedError, StorageError, UnavailableError
 from .s3_client import S3Connection
@@ -29,6 +31,8 @@ from .workers import errors_of
 Operation: TypeAlias = Literal["put", "complete", "copy"]
 
 _CLOSING_TIMEOUT = 10.0
+_PATIENCE = 5.0
+"""Seconds from its beginning for which writes wait for a probe; then they go on without it."""
 
 _TRAITS: Mapping[Feature, str] = {
     "put_absent": "conditional_put",
@@ -89,6 +93,7 @@ class S3Conditions:
         self._connection = connection
         self._found: dict[Feature, Found] = {}
         self._probes: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[None]] = {}
+        self._patience: WeakKeyDictionary[asyncio.Task[None], float] = WeakKeyDictionary()
         self._may_probe = True
         self._said: set[str] = set()
 
@@ -182,18 +187,20 @@ class S3Conditions:
         return known
 
     async def _probe(self, kind: str, path: str) -> None:
-        """Let a probe run, or wait for the one that runs; who is cancelled leaves it alone."""
+        """Let a probe run, or wait for the one that runs; who leaves lets it go on."""
         key = (asyncio.get_running_loop(), kind)
         task = self._probes.get(key)
         if task is None:
             task = self._probes[key] = asyncio.create_task(self._run(kind, path))
             task.add_done_callback(lambda _: self._probes.pop(key))
-        await asyncio.wait([task])
+            self._patience[task] = time.monotonic() + _PATIENCE
+        await asyncio.wait([task], timeout=max(0.0, self._patience[task] - time.monotonic()))
         if task.cancelled():
             raise UnavailableError(
                 f"The storage was closed before {path!r} was written.", path=path
             )
-        task.result()
+        if task.done():
+            task.result()
 
     async def _run(self, kind: str, path: str) -> None:
         trial = Trial(self._connection, path, self._storage.write_options())

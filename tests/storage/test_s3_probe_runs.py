@@ -335,6 +335,22 @@ async def test_a_first_write_that_is_cancelled_leaves_the_probe_to_the_others(
         assert await left(storage) == ["y/a"]
 
 
+async def test_a_write_does_not_wait_for_a_probe_that_hangs(
+    seaweed_server: SeaweedServer, make_s3: MakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_nbforge.storage.s3_conditions._PATIENCE", 0.05)
+    gate = Gate(2)
+    async with weaker(seaweed_server, make_s3, ignored=CONDITIONS, intercept=gate) as (storage, _):
+        await storage.put("a", b"1", condition=IfAbsent())
+        await refused(AlreadyExistsError, storage.put("a", b"2", condition=IfAbsent()))
+        await gate.reached.wait()
+        probes = list(storage._conditions._probes.values())
+        gate.opened.set()
+        await asyncio.wait(probes)
+        assert storage._conditions.known("put_match") is not None
+        assert await left(storage) == ["a"]
+
+
 @pytest.mark.parametrize("number", [1, 6])
 async def test_a_storage_that_is_closed_meanwhile_leaves_nothing(
     number: int, seaweed_server: SeaweedServer, make_s3: MakeS3
