@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_SENTENCE = re.compile(r"^(?P<name>\S+) .* \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\b.*\. Save again .*")
+_SENTENCE = re.compile(
+    r"^(?P<name>\S+) .* \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC by ada; .*\. Save again .*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class Ledger:
         return found
 
     def _badly_told(self) -> list[str]:
-        """A refusal says which file, when the other version was written, and what to do."""
+        """A refusal says which file, when and by whom it was written, and what to do."""
         return [
             f"not for people: {refusal.message}"
             for refusal in self._refusals

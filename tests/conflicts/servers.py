@@ -19,6 +19,9 @@ from tests.upstream.clouds import Cloud
 from .connection import Connection
 from .editor import marks_in
 
+USER = "ada"
+"""Whose servers these are."""
+
 OURS = "jupyter_nbforge.NBForgeContentsManager"
 WITHOUT_CONDITIONS = "tests.conflicts.unconditional.UnconditionalContentsManager"
 
@@ -75,7 +78,7 @@ def servers_on(
             processes.append(JupyterProcess(Path(sys.executable), configuration, home))
             stack.callback(processes[-1].stop)
         with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(count) as pool:
-            for name, value in cloud.environ.items():
+            for name, value in {**cloud.environ, "JUPYTERHUB_USER": USER}.items():
                 patch.setenv(name, value)
             list(pool.map(JupyterProcess.start, processes))
         yield Servers(cloud, prefix, processes)

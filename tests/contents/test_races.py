@@ -84,6 +84,19 @@ async def test_a_refusal_says_when_the_other_version_was_written(
     assert sentence.endswith("Save again to compare, reload it, or save under another name.")
 
 
+@pytest.mark.parametrize(("kept", "told"), [(True, " by Ada Ünlü; "), (False, " UTC; ")])
+async def test_a_refusal_says_by_whom_the_other_version_was_written_if_that_is_kept(
+    managers: Managers, monkeypatch: pytest.MonkeyPatch, kept: bool, told: str
+) -> None:
+    one = managers()
+    monkeypatch.setenv("JUPYTERHUB_USER", "Ada Ünlü")
+    other = managers(record_user=kept)
+    await one.save(notebook("first"), "n.ipynb")
+    await other.get("n.ipynb")
+    await other.save(notebook("theirs"), "n.ipynb")
+    assert told in await refused(one.save(notebook("mine"), "n.ipynb"))
+
+
 async def test_two_who_make_a_file_of_one_name_do_not_overwrite_each_other(
     managers: Managers, store: MemoryStorage
 ) -> None:

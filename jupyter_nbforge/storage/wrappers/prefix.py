@@ -365,5 +365,11 @@ def _is_plain(path: str) -> bool:
 
 def _renamed(meta: ObjectMeta, path: str) -> ObjectMeta:
     return ObjectMeta(
-        path, meta.size, meta.last_modified, meta.version, meta.content_type, meta.content_hash
+        path,
+        meta.size,
+        meta.last_modified,
+        meta.version,
+        meta.content_type,
+        meta.content_hash,
+        meta.saved_by,
     )
