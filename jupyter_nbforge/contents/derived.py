@@ -1,8 +1,9 @@
-"""What jupytext derives from our manager when the server starts, put right in three places.
+"""What jupytext derives from our manager when the server starts, put right in four places.
 
 Its class (`async_contentsmanager.py` of jupytext 1.19) takes the answer of `exists` without
 waiting for it, so that a new notebook never comes to an end; makes a 500 of every refusal of a
-save; and answers a save with the hash of one file of a pair, but a look with that of both.
+save; answers a save with the hash of one file of a pair, but a look with that of both; and
+looks for a dozen configuration files in each folder, one after the other.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def put_right(derived: Any) -> None:
     if derived.__module__.startswith("jupytext."):
         derived.save = _refusing_as_we_do(derived.save)
         derived.new_untitled = _knowing_what_is_there(derived.new_untitled)
+        derived.get_config_file = _after_one_listing(derived.get_config_file)
 
 
 def _refusing_as_we_do(save: Callable[..., Awaitable[Model]]) -> Callable[..., Awaitable[Model]]:
@@ -88,5 +90,16 @@ def _knowing_what_is_there(
                     raise
             finally:
                 _taken.reset(token)
+
+    return wrapped
+
+
+def _after_one_listing(
+    get_config_file: Callable[..., Awaitable[str | None]],
+) -> Callable[..., Awaitable[str | None]]:
+    async def wrapped(manager: NBForgeContentsManager, directory: str) -> str | None:
+        folder = api_path(directory)
+        await manager.look_around(folder, folder)
+        return await get_config_file(manager, directory)
 
     return wrapped

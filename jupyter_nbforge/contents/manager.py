@@ -116,23 +116,21 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         recalled: Looked | None = self.storage.recall(path)
         if recalled is not None:
             return recalled
-        is_folder = self.storage.recall_folder(path, max_age=folders.LISTING_AGE)
-        if not is_folder and self.known.shown(path) is None:
-            recalled = await self._look_around(path)
-            if recalled is not None:
-                return recalled
         likely_folder = "." not in name_of(path)
         if likely_folder and await folders.names_in(self.storage, path) is not None:
             return False
+        if self.known.shown(path) is None:
+            recalled = await self.look_around(parent_of(path), path)
+            if recalled is not None:
+                return recalled
         try:
             found: Looked = await self.storage.head(path)
         except NotFoundError:
             return False
         return found
 
-    async def _look_around(self, path: str) -> Recalled:
+    async def look_around(self, folder: str, path: str) -> Recalled:
         """What one listing of its folder tells of a path; None where the folder is too large."""
-        folder = parent_of(path)
         if self.known.is_large(folder):
             return None
         if not await folders.look_around(self.storage, folder):
