@@ -178,7 +178,8 @@ def copy_folder(root: str, size: int) -> Gesture:
         for number in (1, 2)
     ]
     allowed: dict[str, tuple[bytes | None, ...]] = {path: (data,) for path, data in before.items()}
-    for path, data in (copies[0] | copies[1]).items():
+    taken = {f"{root}/d-Copy{number}/": b"" for number in (1, 2)}
+    for path, data in (copies[0] | copies[1] | taken).items():
         allowed[path] = (data, None)
     return Gesture(
         before,
