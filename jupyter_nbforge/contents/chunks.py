@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from ..storage.base import check_write
 from ..storage.types import IfMatch, ObjectMeta, Version, WriteCondition
-from .models import Model, file_model
+from .models import Model, file_model, object_type
 from .notebooks import decode_content
 from .saving import check_place
 from .uploads import LAST_CHUNK
@@ -46,7 +46,7 @@ async def save_chunk(
         return _model_so_far(path, size)
     meta = await manager.uploads.complete(path)
     manager.known.show(meta)
-    return file_model(meta, "file", with_hash=True)
+    return file_model(meta, object_type(path), with_hash=True)
 
 
 async def _after_the_last(
@@ -59,7 +59,7 @@ async def _after_the_last(
     """
     data = await asyncio.to_thread(decode_content, path, content, format_)
     if manager.uploads.is_repeat(path, data):
-        return file_model(await manager.storage.head(path), "file", with_hash=True)
+        return file_model(await manager.storage.head(path), object_type(path), with_hash=True)
     outgoing = manager.uploads.begin(path)
     try:
         async with manager.storage.get(path, if_match=version) as reader:
@@ -73,10 +73,10 @@ async def _after_the_last(
         raise
     manager.known.show(meta)
     manager.uploads.extended(path, data, meta.version)
-    return file_model(meta, "file", with_hash=True)
+    return file_model(meta, object_type(path), with_hash=True)
 
 
 def _model_so_far(path: str, size: int) -> Model:
     """The model of a file that is still being uploaded: nothing of it is in the store yet."""
     meta = ObjectMeta(path, size, datetime.now(timezone.utc), Version(""))
-    return file_model(meta, "file")
+    return file_model(meta, object_type(path))

@@ -240,7 +240,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
             saved = await save_model(self, model, path, condition)
         else:
             saved = await save_chunk(self, model, path, condition)
-        if saved["type"] == "notebook" and with_checkpoint:
+        if model["type"] == "notebook" and with_checkpoint:
             await ensure_checkpoint(self, path)
         self.emit(data={"action": "get", "path": path})
         if chunk is None or chunk == LAST_CHUNK:

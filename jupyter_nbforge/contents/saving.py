@@ -19,7 +19,7 @@ from ..storage.types import (
 )
 from . import folders
 from .checkpoints import NBForgeCheckpoints
-from .models import EPOCH, Model, content_type_of, file_model, folder_model
+from .models import EPOCH, Model, content_type_of, file_model, folder_model, object_type
 from .moving import AmbiguousNameError
 from .notebooks import Encoded, encode_file, encode_notebook
 from .reading import add_validation_message
@@ -61,7 +61,7 @@ async def save_model(
         return await _save_notebook(manager, model, path, condition)
     encoded = await asyncio.to_thread(encode_file, path, model["content"], model.get("format"))
     meta = await write_object(manager, path, encoded, condition)
-    return file_model(meta, "file", with_hash=True)
+    return file_model(meta, object_type(path), with_hash=True)
 
 
 async def check_place(
@@ -80,12 +80,15 @@ async def check_place(
 
 
 async def _check_parent(manager: NBForgeContentsManager, path: str) -> None:
-    """400 for a new file or folder that would lie below a file."""
+    """400 for a new file or folder that would lie below a file, however deep."""
     parent = parent_of(path)
-    if parent and not manager.storage.recall_folder(parent, max_age=folders.LISTING_AGE):
+    while parent and not manager.storage.recall_folder(parent, max_age=folders.LISTING_AGE):
         kind = await folders.probe(manager.storage, parent)
-        if kind.file and not kind.folder:
+        if kind.folder:
+            return
+        if kind.file:
             raise HTTPError(400, f"Not a directory: {parent}")
+        parent = parent_of(parent)
 
 
 async def write_object(
@@ -136,7 +139,7 @@ async def _save_notebook(
     meta = await write_object(manager, path, encoded, condition)
     # Only what was really written is signed, and a signature that fails loses nothing.
     await sign_if_trusted(manager.notary, encoded.notebook, path, manager.log)
-    saved = file_model(meta, "notebook", with_hash=True)
+    saved = file_model(meta, object_type(path), with_hash=True)
     if encoded.validation.plain:
         manager.plain_notebooks[encoded.metadata[SHA256]] = None
     await add_validation_message(manager, saved, encoded.notebook, encoded.validation)
