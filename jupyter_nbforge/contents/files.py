@@ -214,7 +214,7 @@ class FilesHandler(ErrorPages):
         # A script or an element of a page that fetches a file may not follow elsewhere.
         if "Range" in headers or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
             return False
-        url = await link_to(self._manager, meta, attachment=self._is_attachment)
+        url = await link_to(self._manager, meta, attachment=self._is_attachment(meta.path))
         if url is None:
             return False
         self.set_status(HTTPStatus.FOUND)
@@ -246,16 +246,16 @@ class FilesHandler(ErrorPages):
         self.set_header("Last-Modified", last_modified_of(meta))
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Content-Type", served_type(meta.path, first))
-        if self._is_attachment:
+        if self._is_attachment(meta.path):
             self.set_header("Content-Disposition", content_disposition(name_of(meta.path)))
 
     def _set_caching(self) -> None:
         # A browser may keep it, but asks each time whether it is still the same.
         self.set_header("Cache-Control", "private, no-cache")
 
-    @property
-    def _is_attachment(self) -> bool:
-        return bool(self.get_argument("download", None))
+    def _is_attachment(self, path: str) -> bool:
+        # A browser has no use for a notebook but to save it: as Jupyter's handler of local files.
+        return path.endswith(".ipynb") or bool(self.get_argument("download", None))
 
     def _break_off(self, error: StorageError) -> None:
         """The body has begun and cannot go on: end the connection, so that it is seen as short."""
