@@ -26,3 +26,7 @@ class Bucket:
     def put(self, key: str, data: bytes) -> None:
         """Write an object, as another tool would: without metadata of ours."""
         self._client.write(self.prefix + key, data)
+
+    def backdate(self, key: str, seconds: float) -> None:
+        """Move the time kept with an object into the past, as a tool that copies it may."""
+        self._client.backdate(self.prefix + key, seconds)
