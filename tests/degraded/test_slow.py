@@ -49,7 +49,8 @@ async def test_however_many_copies_wait_for_the_store_a_save_finds_a_way(
 ) -> None:
     _fill_many(store)
     await api.text("a.txt")
-    proxy.held = ("many-Copy1/",)
+    # Not the marker, by which the copy of a folder takes its name.
+    proxy.held = tuple(f"many-Copy1/{number}.txt" for number in range(MANY))
     copy = asyncio.create_task(api.contents("POST", "", {"copy_from": "many"}))
     await proxy.holds(LONG)
     await _save_and_look(api, store)
