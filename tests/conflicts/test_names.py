@@ -48,7 +48,9 @@ def fifty(
 ) -> Iterator[list[NBForgeContentsManager]]:
     """The managers of so many servers, each with clients of its own, on one prefix."""
     url = {"storage_url": f"{cloud.url}/fifty"}
-    config = Config({**cloud.options, "NBForgeContentsManager": url})
+    # Each server has signatures of its own.
+    own = {"NBForgeContentsManager": url, "NotebookNotary": {"db_file": ":memory:"}}
+    config = Config({**cloud.options, **own})
     count = min(50, SERVERS[cloud.name] * scale)
     managers = [NBForgeContentsManager(config=config) for _ in range(count)]
     yield managers

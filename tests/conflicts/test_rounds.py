@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.upstream.clouds import Cloud
 
 from .ledger import Verdict
@@ -17,6 +19,8 @@ ROUNDS = 6
 UNCONDITIONAL_ROUNDS = 3
 
 Note = Callable[[str, Verdict], None]
+
+pytestmark = pytest.mark.timeout(1800)  # with a large scale
 
 
 def first_seed() -> int:
