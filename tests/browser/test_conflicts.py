@@ -147,7 +147,7 @@ def test_save_between_the_look_and_the_save_of_another_is_told_in_a_sentence_and
 
 
 @pytest.mark.parametrize("gesture", ["deleted", "renamed"])
-def test_text_of_a_notebook_that_another_took_away_is_saved_where_it_was(
+def test_whoever_saves_what_another_took_away_is_told_and_then_saves_it_where_it_was(
     ann: Person, ben: Person, bucket: Bucket, notebook: str, gesture: str
 ) -> None:
     his = ben.open(notebook)
@@ -159,6 +159,11 @@ def test_text_of_a_notebook_that_another_took_away_is_saved_where_it_was(
     assert notebook not in bucket.paths()
     expect(his.code_cell()).to_be_visible()
     his.edit("ben still has it")
+    his.press_save()
+    his.expect_dialog("File Save Error")
+    assert notebook not in bucket.paths()
+    his.answer("Close")
+    expect(his.code_cell()).to_have_text("ben still has it")
     his.save()
     his.expect_no_dialog()
     assert b"ben still has it" in bucket.read(notebook)
