@@ -55,6 +55,19 @@ def _is_past(page: ListPage, path: str) -> bool:
     return any(name.encode() > path.encode() for name in names)
 
 
+async def file_above(storage: BaseStorageService, path: str) -> str | None:
+    """The file below which `path` would lie, however deep; None if there is none."""
+    parent = parent_of(path)
+    while parent and not storage.recall_folder(parent, max_age=LISTING_AGE):
+        kind = await probe(storage, parent)
+        if kind.folder:
+            return None
+        if kind.file:
+            return parent
+        parent = parent_of(parent)
+    return None
+
+
 async def look_around(storage: BaseStorageService, folder: str) -> bool:
     """Let the storage remember all that is in `folder`, if one page of a listing holds it."""
     async for page in storage.list_pages(as_prefix(folder)):

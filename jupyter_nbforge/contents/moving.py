@@ -247,14 +247,18 @@ async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> 
 async def _copy_folder(manager: NBForgeContentsManager, source: str, into: str) -> Model:
     objects = await objects_to_copy(manager, source)
     await manager.get(source)
-    taken = (await folders.names_in(manager.storage, into)) or set()
+    taken = await folders.names_in(manager.storage, into)
+    if taken is None:
+        above = await folders.file_above(manager.storage, join(into, name_of(source)))
+        if above is not None:
+            raise HTTPError(400, f"Not a directory: {above}")
 
     async def copy_to(name: str) -> str:
         target = manager.checked_target(join(into, name))
         await copy_objects(manager, objects, source, target)
         return target
 
-    target = await create_free(_plain(source), taken, "-Copy", copy_to)
+    target = await create_free(_plain(source), taken or set(), "-Copy", copy_to)
     return await manager.get(target, content=False)
 
 

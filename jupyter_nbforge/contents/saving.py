@@ -9,7 +9,7 @@ from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, PreconditionError, StorageError
 from ..storage.metadata import SHA256
-from ..storage.paths import check_path, parent_of
+from ..storage.paths import check_path
 from ..storage.types import (
     ContentHash,
     IfAbsent,
@@ -81,14 +81,9 @@ async def check_place(
 
 async def _check_parent(manager: NBForgeContentsManager, path: str) -> None:
     """400 for a new file or folder that would lie below a file, however deep."""
-    parent = parent_of(path)
-    while parent and not manager.storage.recall_folder(parent, max_age=folders.LISTING_AGE):
-        kind = await folders.probe(manager.storage, parent)
-        if kind.folder:
-            return
-        if kind.file:
-            raise HTTPError(400, f"Not a directory: {parent}")
-        parent = parent_of(parent)
+    above = await folders.file_above(manager.storage, path)
+    if above is not None:
+        raise HTTPError(400, f"Not a directory: {above}")
 
 
 async def write_object(

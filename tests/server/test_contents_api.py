@@ -461,3 +461,15 @@ async def test_checkpoints_of_the_same_text_are_told_apart(api: Api, store: Stor
         made.append(answer.json["id"])
         listed = (await api.contents("GET", "a.txt/checkpoints")).json
         assert [one["id"] for one in listed] == made
+
+
+async def test_nothing_is_made_below_a_file_however_deep(api: Api, store: Store) -> None:
+    store.put("a.txt", "text")
+    store.put("d/b.txt", "x")
+    for method, path, body in (
+        ("PUT", "a.txt/new/deep.txt", text_model("x")),
+        ("PUT", "a.txt/new/deep", {"type": "directory"}),
+        ("POST", "a.txt/new/deep", {"copy_from": "d"}),
+    ):
+        assert (await api.contents(method, path, body)).status == 400, (method, path)
+    assert store.paths() == ["a.txt", "d/b.txt"]
