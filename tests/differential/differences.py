@@ -121,8 +121,8 @@ def _without_checkpoint(found: Found) -> bool:
 
 def _copied_as_it_is(found: Found) -> bool:
     fields = (STORED, "size", "hash", "message", "model")
-    differs = found.status(REFUSED, 201) or found.field.startswith(fields)
-    return found.operation.source is not None and differs
+    differs = found.status(400, 201) or found.field.startswith(fields)
+    return (found.operation.source or "").endswith(".ipynb") and differs
 
 
 def _of_download(found: Found, field: str) -> bool:

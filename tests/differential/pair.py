@@ -14,7 +14,7 @@ from .answers import fields_of
 from .differences import DIFFERENCES, NOTHING, OK, STORED, Difference, Found
 from .operations import Operation
 from .servers import Ours, Reference
-from .trees import changed_paths, file_of_checkpoint
+from .trees import BESIDE, changed_paths, file_of_checkpoint
 
 
 @dataclass
@@ -116,7 +116,8 @@ class Pair:
                 own.get(path, NOTHING),
             )
             for path in sorted(changed)
-            if not (levelled and _is_about(file_of_checkpoint(path), touched))
+            if path.endswith(BESIDE)
+            or not (levelled and _is_about(file_of_checkpoint(path), touched))
         ]
         self._explain(found, *answers)
         if changed:

@@ -15,7 +15,7 @@ from .machine import Sequence
 from .pair import Pair
 
 STEPS = 25
-SEQUENCES = {"memory": 60, "file": 20}
+SEQUENCES = {"memory": 50, "file": 12}
 """How many are run over each store, at the usual scale."""
 
 

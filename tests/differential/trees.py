@@ -13,6 +13,9 @@ from .answers import CHECKPOINTS_FOLDER
 Tree = dict[str, bytes | None]
 """Bytes by path; None for a folder."""
 
+BESIDE = " beside the folder"
+"""What stands behind the name of a file of which there is a folder too."""
+
 _OUR_CHECKPOINTS = ".nbforge/checkpoints/"
 _OURS = ".nbforge/"
 
@@ -43,7 +46,7 @@ def tree_of_keys(keys: Iterable[str], read: Callable[[str], bytes | None]) -> Tr
             files |= {} if key.endswith("/") else {path: read(key) or b""}
             folders |= {*_folders_of(path), *([path] if key.endswith("/") else [])}
     # What is both is nothing that a disk can have, and so a difference.
-    both = {f"{path} beside the folder": data for path, data in files.items() if path in folders}
+    both = {path + BESIDE: data for path, data in files.items() if path in folders}
     return tree | files | dict.fromkeys(folders) | both
 
 
