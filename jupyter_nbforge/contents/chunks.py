@@ -58,7 +58,7 @@ async def _after_the_last(
     Jupyter's own manager does, but only to the very object that the upload made.
     """
     data = await asyncio.to_thread(decode_content, path, content, format_)
-    if manager.uploads.is_repeat(path, data):
+    if manager.uploads.is_repeat(path, content):
         return file_model(await manager.storage.head(path), object_type(path), with_hash=True)
     outgoing = manager.uploads.begin(path)
     try:
@@ -72,7 +72,7 @@ async def _after_the_last(
         await outgoing.abort()
         raise
     manager.known.show(meta)
-    manager.uploads.extended(path, data, meta.version)
+    manager.uploads.extended(path, content, meta.version)
     return file_model(meta, object_type(path), with_hash=True)
 
 

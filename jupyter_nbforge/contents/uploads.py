@@ -53,8 +53,9 @@ class Finished:
     digest: bytes
 
 
-def _digest_of(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+def _digest_of(content: str) -> bytes:
+    # Of the text as it came: the same text in another format is the same chunk to Jupyter's tests.
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
 class Uploads:
@@ -86,14 +87,14 @@ class Uploads:
         """The upload of `path` that ended just now, if none is running."""
         return None if path in self._running else self._finished.get(path)
 
-    def is_repeat(self, path: str, data: bytes) -> bool:
-        """Whether `data` is the last chunk of the upload that ended, sent a second time."""
+    def is_repeat(self, path: str, content: str) -> bool:
+        """Whether `content` is the last chunk of the upload that ended, sent a second time."""
         finished = self._finished.get(path)
-        return finished is not None and finished.digest == _digest_of(data)
+        return finished is not None and finished.digest == _digest_of(content)
 
-    def extended(self, path: str, data: bytes, version: Version) -> None:
+    def extended(self, path: str, content: str, version: Version) -> None:
         """One more last chunk was appended to the upload that ended."""
-        self._finished[path] = Finished(version, _digest_of(data))
+        self._finished[path] = Finished(version, _digest_of(content))
 
     async def add(
         self,
@@ -258,4 +259,4 @@ def _broken(path: str) -> HTTPError:
 
 def _decode(path: str, content: Any, format: Any) -> tuple[bytes, bytes]:  # noqa: A002
     data = decode_content(path, content, format)
-    return data, _digest_of(data)
+    return data, _digest_of(content)

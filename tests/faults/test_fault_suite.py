@@ -36,7 +36,7 @@ async def test_whatever_fails_every_object_is_old_or_new_and_none_is_lost(
         total += tally
     kinds = KINDS if name == "seaweedfs" else CHANCES
     _log.info("%s: %s; %d faults: %s", name, total, injected.total(), dict(injected))
-    assert injected.total() > 10 * scale
+    assert injected.total() > 2 * scale
     assert scale < 20 or set(kinds) == injected.keys()
 
 
