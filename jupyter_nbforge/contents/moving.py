@@ -209,12 +209,13 @@ async def _left_by_a_rename(manager: NBForgeContentsManager, old: str, new: str)
     """The move that was stopped when `new` was already a copy of `old`; None if it is another file.
 
     A copy has its source's bytes and the time, to the microsecond, of its last save. Nothing
-    is lost where another tool has made it. One that a person here was shown is theirs.
+    is lost where another tool has made it. One that a person here was shown is theirs. A time
+    of whole seconds is the store's own: files that were made within one second share it.
     """
     if manager.known.shown(new) is not None:
         return None
     meta, found = await manager.storage.head(old), await manager.storage.head(new)
-    if meta.last_modified != found.last_modified:
+    if meta.last_modified != found.last_modified or not meta.last_modified.microsecond:
         return None
     if not await same_content(manager.storage, meta, found):
         return None

@@ -269,3 +269,14 @@ async def test_a_file_of_the_same_time_with_other_bytes_is_no_rename_that_was_st
         await store.put(path, data, metadata={"mtime": "1700000000.5"})
     await _refused(managers())
     assert set(await contents_of(store)) == {"a.txt", "b.txt"}
+
+
+@both
+async def test_equal_files_of_one_whole_second_are_no_rename_that_was_stopped(
+    managers: Managers, store: MemoryStorage, atomic: bool
+) -> None:
+    store.atomic_move = atomic
+    for path in ("a.txt", "b.txt"):
+        await store.put(path, b"the same", metadata={"mtime": "1700000000"})
+    await _refused(managers())
+    assert set(await contents_of(store)) == {"a.txt", "b.txt"}
