@@ -121,7 +121,9 @@ def _without_checkpoint(found: Found) -> bool:
 
 def _copied_as_it_is(found: Found) -> bool:
     fields = (STORED, "size", "hash", "message", "model")
-    differs = found.status(400, 201) or found.field.startswith(fields)
+    # One that cannot be read is refused there whatever the target; here it may be the target.
+    status = found.status(400, 201) or found.status(400, 404)
+    differs = status or found.field.startswith(fields)
     return (found.operation.source or "").endswith(".ipynb") and differs
 
 
