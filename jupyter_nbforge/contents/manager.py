@@ -273,7 +273,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
     async def new(self, model: Model | None = None, path: str = "") -> Model:
         """Create what is not there; of a path that no client has seen nothing is overwritten."""
         self.known.note_look(api_path(path), False)
-        created: Model = await super().new(model, path)  # type: ignore[no-untyped-call]
+        created: Model = await super().new(model, path)  # type: ignore[no-untyped-call] # Jupyter's
         return created
 
     async def _create(self, kind: str, path: str) -> Model:

@@ -182,7 +182,7 @@ def _adapter_class() -> type[Any]:
 
 
 def _connection_class(base: Any) -> type[Any]:
-    class Connection(base):  # type: ignore[misc]
+    class Connection(base):  # type: ignore[misc] # known at run time only
         """A connection that knows the call that it works for, and is shut down with it.
 
         Nothing is sent for a call that was abandoned before, not even where it begins to

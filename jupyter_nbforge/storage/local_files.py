@@ -176,6 +176,7 @@ class LocalFiles(LocalTree):
                     used.enter_context(_in_use(temporary))
                 yield temporary
             except BaseException:
+                # Whatever ended it, an interrupt too: nothing half-written may stay behind.
                 with suppress(OSError):
                     os.unlink(temporary)
                 with self._locked():

@@ -202,7 +202,7 @@ def _once_session() -> type[Any]:
     """
     from aiobotocore.httpsession import AIOHTTPSession
 
-    class OnceSession(AIOHTTPSession):  # type: ignore[misc]
+    class OnceSession(AIOHTTPSession):  # type: ignore[misc] # the SDK has no types
         async def _get_session(self, proxy_url: str | None) -> Any:
             session = await super()._get_session(proxy_url)
             session._retry_connection = False

@@ -92,6 +92,7 @@ class ServerProcess:
                 if attempt == _ATTEMPTS or not self._may_move():
                     raise ServerError(str(error)) from None
             except BaseException:
+                # An interrupt too: a process that nobody knows of would never end.
                 self.stop()
                 raise
             else:

@@ -210,7 +210,7 @@ async def test_a_rename_stopped_anywhere_has_the_file_with_all_its_checkpoints_a
         store = MemoryStorage(atomic_move=atomic)
         faults = FaultyStorage(store)
         await _book_with_two_checkpoints(managers(store), clock)
-        fault = Fault(operation, error=Killed, lost_answer=effect, skip=skip)  # type: ignore[arg-type]
+        fault = Fault(operation, error=Killed, lost_answer=effect, skip=skip)  # type: ignore[arg-type] # no Exception, as a kill is none
         faults.faults.append(fault)
         with contextlib.suppress(Killed):
             await managers(faults).rename("book-a.ipynb", "book-b.ipynb")

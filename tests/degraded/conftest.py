@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from tests.server.api import Api, Store
+from tests.server.api import Store
+from tests.server.conftest import api, manager
 from tests.upstream.clouds import CLOUDS, Cloud, cloud_at, cloud_on, start_server
 from tests.upstream.other_client import share_sdk_data
 
 from .proxy import DegradedProxy
+
+__all__ = ["api", "manager"]
+"""Fixtures that are the same here."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,15 +100,3 @@ def jp_server_config(
     for marker in request.node.iter_markers("settings"):
         config.merge(Config(marker.args[0]))
     return config
-
-
-@pytest.fixture
-def api(jp_fetch: Callable[..., Any]) -> Api:
-    """The contents API of the server."""
-    return Api(jp_fetch)
-
-
-@pytest.fixture
-def manager(jp_serverapp: Any) -> Any:
-    """The server's contents manager."""
-    return jp_serverapp.contents_manager

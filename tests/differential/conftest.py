@@ -53,7 +53,7 @@ def place(
 @pytest.fixture
 def run(jp_asyncio_loop: Any) -> Run:
     """Runs a coroutine on the loop of the two servers."""
-    return jp_asyncio_loop.run_until_complete  # type: ignore[no-any-return]
+    return jp_asyncio_loop.run_until_complete  # type: ignore[no-any-return] # a fixture of pytest-jupyter, untyped
 
 
 @pytest.fixture
