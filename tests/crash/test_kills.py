@@ -50,8 +50,9 @@ class World:
         for path, data in gesture.before.items():
             self._client.write(f"{ROOT}/{path}", data)
             if name == "rename_file":
-                # As a save of ours does: by its time a copy is known as one.
-                self._client.backdate(f"{ROOT}/{path}", 5)
+                # As a save of ours does, which counts microseconds: by its time a copy is known
+                # as one.
+                self._client.backdate(f"{ROOT}/{path}", 5.25)
         return gesture
 
     def objects(self) -> Objects:
