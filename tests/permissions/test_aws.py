@@ -20,7 +20,7 @@ from jupyter_nbforge.testing.servers import REGION, MotoServer
 
 from .day import NOTEBOOK, live_a_day, manager_on, read_everything, refusal, text_file
 
-DOCS = Path(__file__).parents[2] / "docs/configuration.md"
+DOCS = Path(__file__).parents[2] / "docs/s3.md"
 BUCKET = "my-bucket"
 PREFIX = "people/ada"
 _NUMBERS = itertools.count(1)

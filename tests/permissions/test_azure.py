@@ -15,7 +15,7 @@ from jupyter_nbforge.testing.azure_server import AzuriteServer
 
 from .day import NOTEBOOK, live_a_day, manager_on, read_everything, refusal
 
-DOCS = Path(__file__).parents[2] / "docs/configuration.md"
+DOCS = Path(__file__).parents[2] / "docs/azure.md"
 CONTAINER = "permissions"
 
 
