@@ -14,7 +14,7 @@ PACKAGE = "jupyter_nbforge"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
-    *("base", "types", "errors", "paths", "metadata", "loops", "options"),
+    *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
     *("refusals", "threads", "values", "workers"),
 }
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}

@@ -19,9 +19,9 @@ from .options import (
     check_config_names,
     check_option_names,
     configured_values,
-    fill_placeholders,
     trait_sentence,
 )
+from .placeholders import fill_placeholders
 from .wrappers import (
     CacheStorage,
     LimitStorage,

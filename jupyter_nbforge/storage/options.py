@@ -1,4 +1,4 @@
-"""What an administrator wrote, checked: option names, option values, placeholders.
+"""What an administrator wrote, checked: option names and option values.
 
 Each mistake is one sentence that says what to change. The value of an option whose name
 tells of a secret stands in none of them.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,51 +16,7 @@ from traitlets.config import Config, Configurable
 
 from .errors import ConfigurationError
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_VARIABLES = {"username": "JUPYTERHUB_USER", "servername": "JUPYTERHUB_SERVER_NAME"}
 _SECRET = re.compile("secret|token|key|password|credential|connection_string|sas", re.IGNORECASE)
-
-
-def fill_placeholders(text: str, environ: Mapping[str, str]) -> str:
-    """`text` with each ``{placeholder}`` replaced from the environment.
-
-    ``{username}`` and ``{servername}`` are those that JupyterHub tells its servers (on the
-    unnamed default server there is no servername), ``{NAME}`` is the variable of that name.
-    A value that is missing, or that could lead out of its place in a path, is a
-    `ConfigurationError`: never a folder that all users share.
-    """
-    if set(_PLACEHOLDER.sub("", text)) & set("{}"):
-        raise ConfigurationError(
-            f"{text!r} has a brace that belongs to no placeholder; write {{username}}, for example."
-        )
-    return _PLACEHOLDER.sub(lambda found: _value_of(found[1], text, environ), text)
-
-
-def _value_of(placeholder: str, text: str, environ: Mapping[str, str]) -> str:
-    variable = _VARIABLES.get(placeholder, placeholder)
-    value = environ.get(variable, "")
-    if not value:
-        raise ConfigurationError(
-            f"{{{placeholder}}} in {text!r} cannot be filled in: the environment variable"
-            f" {variable!r} is not set. Set it, or take the placeholder out."
-        )
-    reason = _unsafe_reason(value)
-    if reason is not None:
-        raise ConfigurationError(
-            f"{{{placeholder}}} in {text!r} cannot be filled in: the value of the environment"
-            f" variable {variable!r} {reason}, and could lead to another user's files."
-        )
-    return value
-
-
-def _unsafe_reason(value: str) -> str | None:
-    if "/" in value or "\\" in value:
-        return "has a slash"
-    if ".." in value or value == ".":
-        return "has dots that stand for another folder"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
-        return "has a control character"
-    return None
 
 
 def check_option_names(cls: type[HasTraits], names: Iterable[str]) -> None:

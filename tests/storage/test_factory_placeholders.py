@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from jupyter_nbforge.storage.options import fill_placeholders
+from jupyter_nbforge.storage.placeholders import fill_placeholders
 
 from .kept_provider import create, installed, provider_of, refusal
 
