@@ -11,6 +11,7 @@ from tornado import httputil, web
 from .contents.errors import retry_after
 from .contents.manager import NBForgeContentsManager
 from .handlers import ROUTES
+from .kernels import KernelEnvironment
 from .storage.errors import (
     ConfigurationError,
     PermissionDeniedError,
@@ -73,6 +74,9 @@ class NBForgeExtension(ExtensionApp):
             return
         self.serverapp.web_app.add_transform(RetryAfter)
         self.handlers.extend(ROUTES)
+        # Asked for at each kernel: another extension may put a manager of its own in its place.
+        environment = KernelEnvironment(lambda: self._manager or manager)
+        environment.attach(self.serverapp.session_manager, self.serverapp.kernel_manager)
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
         self.serverapp.io_loop.add_callback(self._begin_sweeps, manager)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 from jupyter_server.services.contents.manager import AsyncContentsManager
-from traitlets import Bool, Enum, Float, Instance, Int, TraitError, Unicode, default
+from traitlets import Bool, Enum, Float, Instance, Int, List, TraitError, Unicode, default
 
 from ..storage.base import BaseStorageService
 from ..storage.errors import (
@@ -144,6 +144,27 @@ class ConfiguredContentsManager(AsyncContentsManager):
         a link to it, straight to the store, which lives ten minutes, or less where
         max_link_lifetime says so. Files that a browser shows, ranges, and stores without
         links are served from here as ever. 0: never.""",
+    )
+    kernel_urls = Bool(
+        True,
+        config=True,
+        help="""Tell kernels where their notebook is: NBFORGE_NOTEBOOK_URL and NBFORGE_FOLDER_URL
+        (s3://bucket/prefix/folder), and the endpoint, region or account of the store in the
+        variables that its tools read. No secret is among them.""",
+    )
+    kernel_credentials = Bool(
+        False,
+        config=True,
+        help="""Give kernels the credentials that the server itself uses at the time
+        (AWS_ACCESS_KEY_ID, AZURE_STORAGE_KEY, GOOGLE_APPLICATION_CREDENTIALS, ...). The code of
+        every notebook can then do what the server can, past root_dir and read_only. Temporary
+        credentials end in the kernel too; when it is restarted it gets new ones.""",
+    )
+    kernel_environment_without = List(
+        Unicode(),
+        config=True,
+        help="""Variables of the server's environment that kernels are not to inherit; * stands for
+        any characters: ["AWS_*", "AZURE_STORAGE_*"].""",
     )
     check_at_start = Bool(
         True,

@@ -107,6 +107,11 @@ class AzureStorage(AzureOptions):
     def url(self) -> str:
         return f"az://{self.container}"
 
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        return self._connection.account.tool_variables(credentials=credentials)
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(

@@ -37,6 +37,21 @@ class Account:
         """Whether it is reached without TLS: an emulator."""
         return self.url.startswith("http://")
 
+    def tool_variables(self, *, credentials: bool) -> dict[str, str]:
+        """By which other tools find the account and, asked for, its key or SAS; no tokens."""
+        found = {"AZURE_STORAGE_ACCOUNT_NAME": self.name} if self.name else {}
+        if not credentials or not (self.key or self.sas):
+            return found
+        parts = {"BlobEndpoint": self.url, "AccountName": self.name, "AccountKey": self.key}
+        parts["SharedAccessSignature"] = self.sas
+        return found | {
+            "AZURE_STORAGE_KEY" if self.key else "AZURE_STORAGE_SAS_TOKEN": self.key or self.sas,
+            # The only variable that can carry another endpoint than Microsoft's.
+            "AZURE_STORAGE_CONNECTION_STRING": ";".join(
+                f"{name}={value}" for name, value in parts.items() if value
+            ),
+        }
+
 
 class AzureOptions(BaseStorageService):
     """The traits of `AzureStorage`."""

@@ -141,6 +141,28 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     def url(self) -> str:
         """The storage URL, without credentials, for logs and for people."""
 
+    def url_of(self, path: str) -> str:
+        """The URL by which other tools of the cloud name what is at `path`; "": the root.
+
+        As fsspec takes it: nothing in it is percent-encoded. No request is made.
+        """
+        url = self.url
+        if not path:
+            return url
+        return url + path if url.endswith("/") else f"{url}/{path}"
+
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        """Environment variables with which other tools reach the store that `path` is in.
+
+        Without `credentials` there is no secret among them. With them there is what the
+        storage itself signs with now, as far as variables can carry it; one that is
+        short-lived ends at its time. Raises `StorageError` where it cannot be had.
+        """
+        del path, credentials
+        return {}
+
     @property
     @abc.abstractmethod
     def capabilities(self) -> Capabilities:

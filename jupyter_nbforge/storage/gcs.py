@@ -89,6 +89,11 @@ class GCSStorage(GCSOptions):
     def url(self) -> str:
         return f"gs://{self.bucket}"
 
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        return self.tool_variables(credentials=credentials)
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(

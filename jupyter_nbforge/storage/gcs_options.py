@@ -19,6 +19,7 @@ from .values import is_endpoint
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
 _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 _EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
+_CREDENTIALS_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,18 @@ class GCSOptions(BaseStorageService):
             timeout=(self.connect_timeout, self.read_timeout),
             verify=(self.ca_bundle or True) if self.verify_tls else False,
         )
+
+    def tool_variables(self, *, credentials: bool) -> dict[str, str]:
+        """By which other tools find the store and, asked for, the file of its credentials.
+
+        The endpoint is told to fsspec alone: STORAGE_EMULATOR_HOST would make the SDK send no
+        credentials.
+        """
+        found = {"FSSPEC_GS_ENDPOINT_URL": self.endpoint_url}
+        if credentials and not self.is_anonymous:
+            file = self.credentials_file or os.environ.get(_CREDENTIALS_VARIABLE)
+            found[_CREDENTIALS_VARIABLE] = os.path.abspath(file) if file else ""
+        return {name: value for name, value in found.items() if value}
 
     def write_options(self) -> dict[str, str]:
         """How the store is to keep what is written: parameters of the request."""

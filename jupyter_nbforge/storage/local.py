@@ -162,6 +162,10 @@ class LocalStorage(BaseStorageService):
     def url(self) -> str:
         return Path(self.root).as_uri() if self.root else "file://"
 
+    def url_of(self, path: str) -> str:
+        # Not `url`, in which a space is %20.
+        return f"file://{os.path.abspath(self.root).rstrip('/')}/{path}".rstrip("/")
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(

@@ -98,6 +98,12 @@ class S3Storage(S3Options):
     def url(self) -> str:
         return f"s3://{self.bucket}"
 
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        found = self.tool_variables()
+        return found | (await self._connection.credentials() if credentials else {})
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(

@@ -73,6 +73,21 @@ class S3Connection:
             await self._renew(client)
         return client
 
+    async def credentials(self) -> dict[str, str]:
+        """What requests are signed with now, as the environment variables of AWS; may be none."""
+        client: Any = await self.client()
+        with self.call(None):
+            source = client._request_signer._credentials
+            found = None if source is None else await source.get_frozen_credentials()
+        if found is None or self._anonymous:
+            return {}
+        values = {
+            "AWS_ACCESS_KEY_ID": found.access_key,
+            "AWS_SECRET_ACCESS_KEY": found.secret_key,
+            "AWS_SESSION_TOKEN": found.token,
+        }
+        return {name: value for name, value in values.items() if value}
+
     async def _renew(self, client: Any) -> None:
         """Let the SDK look for credentials anew: a file it reads but once, whoever renews it."""
         with self.call(None):

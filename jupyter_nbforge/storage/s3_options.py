@@ -233,6 +233,11 @@ class S3Options(BaseStorageService):
             "s3": {"addressing_style": style, "payload_signing_enabled": self.sign_payload},
         }
 
+    def tool_variables(self) -> dict[str, str]:
+        """By which other tools find the store; empty where they find it as this one does."""
+        found = {"AWS_ENDPOINT_URL_S3": self.endpoint_url, "AWS_DEFAULT_REGION": self.region_name}
+        return {name: value for name, value in found.items() if value}
+
     def write_options(self) -> dict[str, str]:
         """How the store is to keep what is written."""
         options = {

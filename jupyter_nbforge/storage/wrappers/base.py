@@ -34,6 +34,14 @@ class WrapperStorage(BaseStorageService):
     def url(self) -> str:
         return self.inner.url
 
+    def url_of(self, path: str) -> str:
+        return self.inner.url_of(path)
+
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        return await self.inner.tool_environment(path, credentials=credentials)
+
     @property
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities

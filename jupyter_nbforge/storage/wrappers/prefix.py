@@ -67,6 +67,15 @@ class PrefixStorage(WrapperStorage):
         inner = self.inner.url
         return (inner if inner.endswith("/") else inner + "/") + self._root.rstrip("/")
 
+    def url_of(self, path: str) -> str:
+        return self.inner.url_of((self._root + path).rstrip("/"))
+
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        path = (self._root + path).rstrip("/")
+        return await self.inner.tool_environment(path, credentials=credentials)
+
     @property
     def capabilities(self) -> Capabilities:
         inner = self.inner.capabilities
