@@ -47,6 +47,7 @@ JUPYTEXT = Addon(
     "jupytext",
     ("jupytext==1.19.6", "markdown-it-py==4.3.0", "mdit-py-plugins==0.7.0", "mdurl==0.1.2"),
 )
+FSSPEC = Addon("s3fs", ("fsspec==2026.9.0", "s3fs==2026.9.0"))
 
 
 def environ_with(*addons: Addon) -> dict[str, str]:
