@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
     *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
-    *("refusals", "threads", "values", "workers"),
+    *("digests", "refusals", "threads", "transfer", "values", "workers"),
 }
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}
 

@@ -118,6 +118,7 @@ class AzureStorage(AzureOptions):
             presigned_urls=not (self.anonymous or self._connection.account.sas),
             presigned_put_headers=(("x-ms-blob-type", "BlockBlob"),),
             presigned_content_type=False,
+            checked_writes=True,
             max_link_seconds=MAX_DELEGATED_SECONDS if self._connection.by_token else MAX_SECONDS,
             # A hierarchical namespace lists ``a/b`` before ``a-``:
             # https://github.com/Azure/azure-sdk-for-go/issues/24210

@@ -111,6 +111,7 @@ class S3Storage(S3Options):
             conditional_delete=self._conditions.honours("conditional_delete"),
             conditional_copy=self._conditions.honours("conditional_copy"),
             presigned_urls=not self.anonymous,
+            checked_writes=self._connection.sends_checksums,
             ordered_listing=self.ordered_listing,
             min_part_size=MIN_PART_SIZE,
             max_parts=MAX_PARTS,

@@ -26,6 +26,7 @@ from .loops import PerLoop
 from .refusals import Call
 from .s3_errors import translated
 from .s3_pages import read_page, timestamp
+from .s3_values import wants_checksums
 from .types import WriteCondition
 from .values import is_installed
 
@@ -57,6 +58,8 @@ class S3Connection:
         self.endpoint = str(options.get("endpoint_url") or "Amazon S3")
         self.is_elsewhere: bool | None = None
         """Whether the endpoint is not known as Amazon's; None until there is a client."""
+        self.sends_checksums = True
+        """Whether writes carry a checksum; True as long as there is no client."""
         self._profile = profile
         self._anonymous = anonymous
         self._config = config
@@ -155,6 +158,7 @@ class S3Connection:
         with self.call(None):
             context, client = await asyncio.to_thread(self._make)
         self.endpoint = client.meta.endpoint_url
+        self.sends_checksums = wants_checksums(client)
         self.is_elsewhere = not _AMAZON.fullmatch(urlsplit(self.endpoint).hostname or "")
         try:
             yield client

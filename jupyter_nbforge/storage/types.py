@@ -154,6 +154,8 @@ class Capabilities:
     """Metadata and content type given to `put` are kept, so `mtime` and `sha256` survive.
 
     Where not, they are dropped without an error: every save gives some."""
+    checked_writes: bool = False
+    """What is sent carries a checksum, and the store refuses what does not arrive as it was."""
     ordered_listing: bool = True
     """Pages come in byte order of the paths, and `start_after` is supported."""
     file_beside_folder: bool = True

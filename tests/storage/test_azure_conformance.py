@@ -16,7 +16,7 @@ from jupyter_nbforge.testing.conformance import StorageConformance
 
 from .conftest import MakeAzure
 
-PLAIN = Capabilities(presigned_urls=True, presigned_content_type=False)
+PLAIN = Capabilities(presigned_urls=True, presigned_content_type=False, checked_writes=True)
 
 NAMES = (
     "https://learn.microsoft.com/rest/api/storageservices/"

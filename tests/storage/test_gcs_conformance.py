@@ -14,7 +14,9 @@ from .conftest import MakeGCS
 
 
 class TestFakeGCS(StorageConformance):
-    capabilities = Capabilities(presigned_urls=True, atomic_move=True, replaceable_parts=False)
+    capabilities = Capabilities(
+        presigned_urls=True, atomic_move=True, replaceable_parts=False, checked_writes=True
+    )
     many = 1100
 
     @pytest.fixture
@@ -25,7 +27,9 @@ class TestFakeGCS(StorageConformance):
 class TestTheStandardStack(StorageConformance):
     """As a person gets it: from a URL with a prefix, in the wrappers."""
 
-    capabilities = Capabilities(presigned_urls=True, atomic_move=True, replaceable_parts=False)
+    capabilities = Capabilities(
+        presigned_urls=True, atomic_move=True, replaceable_parts=False, checked_writes=True
+    )
     many = 300
 
     @pytest.fixture

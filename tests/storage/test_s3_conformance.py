@@ -29,7 +29,7 @@ SAME_BYTES = (
 
 
 class TestMoto(StorageConformance):
-    capabilities = Capabilities(presigned_urls=True)
+    capabilities = Capabilities(presigned_urls=True, checked_writes=True)
     many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
@@ -45,7 +45,7 @@ class TestMoto(StorageConformance):
 
 
 class TestSeaweed(StorageConformance):
-    capabilities = Capabilities(ordered_listing=False, presigned_urls=True)
+    capabilities = Capabilities(ordered_listing=False, presigned_urls=True, checked_writes=True)
     many = 1100
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
@@ -69,7 +69,7 @@ def ignoring(seaweed_server: SeaweedServer) -> Iterator[WeakerS3]:
 class TestIgnoring(ConditionRules, TransferRules):
     """A store that ignores every condition: what a look can do, it does."""
 
-    capabilities = Capabilities(ordered_listing=False, presigned_urls=True)
+    capabilities = Capabilities(ordered_listing=False, presigned_urls=True, checked_writes=True)
     known_weaknesses: ClassVar[Mapping[str, str]] = {
         "test_every_write_changes_the_version": SAME_BYTES,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..base import BaseStorageService
+from ..digests import digest_of
 from ..errors import NotFoundError, PreconditionError
 from ..metadata import MTIME, parse_hash, parse_mtime
 from ..types import ContentHash, ObjectMeta, Version
@@ -123,12 +124,3 @@ def _is_same_hash(one: ContentHash | None, other: ContentHash | None) -> bool | 
     if one is None or other is None or one.algorithm != other.algorithm:
         return None
     return one == other if one.algorithm in _STRONG or one != other else None
-
-
-async def digest_of(storage: BaseStorageService, meta: ObjectMeta) -> bytes:
-    """The SHA-256 of the bytes of that version; `PreconditionError` if it has gone."""
-    hasher = hashlib.sha256()
-    async with storage.get(meta.path, if_match=meta.version) as reader:
-        async for chunk in reader.chunks:
-            await asyncio.to_thread(hasher.update, chunk)
-    return hasher.digest()

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from ..base import BaseStorageService
+from ..digests import digest_of
 from ..errors import PreconditionError, StorageError, UnavailableError
 from ..types import ByteRange, ListPage, ObjectMeta, ObjectReader, Version
 from .attempts import Attempts, in_time
 from .checked import Check
-from .recognise import digest_of
 
 
 class ResumingBody(AsyncIterator[bytes]):
