@@ -48,6 +48,24 @@ JUPYTEXT = Addon(
     ("jupytext==1.19.6", "markdown-it-py==4.3.0", "mdit-py-plugins==0.7.0", "mdurl==0.1.2"),
 )
 FSSPEC = Addon("s3fs", ("fsspec==2026.9.0", "s3fs==2026.9.0"))
+JUPYTERHUB = Addon(
+    "jupyterhub",
+    (
+        "jupyterhub==6.1.1",
+        "Mako==1.4.3",
+        "SQLAlchemy==2.1.9",
+        "aiodns==4.0.4",
+        "alembic==1.20.1",
+        "annotated-types==0.8.0",
+        "certipy==0.2.3",
+        "oauthlib==4.0.1",
+        "pamela==1.2.0",
+        "pycares==5.2.1",
+        "pydantic==2.14.4",
+        "pydantic_core==2.50.5",
+        "typing-inspection==0.4.5",
+    ),
+)
 
 
 def environ_with(*addons: Addon) -> dict[str, str]:

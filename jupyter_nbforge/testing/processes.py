@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +59,8 @@ class ServerProcess:
     """Seconds until it must answer; the machine may be busy with other tests."""
     stop_timeout: float = 2.0
     """Seconds that it has to end by itself after SIGTERM before it is killed."""
+    environ: Mapping[str, str] | None = None
+    """The child's environment variables; None: those of this process."""
 
     def __init__(self) -> None:
         self.endpoint_url = ""
@@ -83,7 +85,7 @@ class ServerProcess:
             return
         for attempt in range(1, _ATTEMPTS + 1):
             command, log = self._prepare()
-            self._process = _spawn(command, log)
+            self._process = _spawn(command, log, self.environ)
             try:
                 self._wait_until_ready(log)
             except _EndedEarlyError as error:
@@ -179,7 +181,9 @@ def answer_of(url: str) -> bytes | None:
         return None
 
 
-def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: Sequence[str], log: Path, environ: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
     """Start `command`, its output into `log`; it ends when this process does.
 
     A session of its own keeps Ctrl+C of the terminal from it: whoever started it stops it.
@@ -194,6 +198,7 @@ def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=environ,
         )
 
 
