@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
+import threading
 
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
 from tornado import httputil, web
 
 from .contents.errors import retry_after
@@ -55,6 +59,21 @@ async def _sweep(manager: NBForgeContentsManager) -> None:
         await asyncio.sleep(_SWEEP_EVERY)
 
 
+_HUB_SERVER = "JUPYTERHUB_SERVICE_PREFIX"
+
+
+def _end_well_when_interrupted(server: ServerApp) -> None:
+    """Let SIGINT, by which JupyterHub's local spawners end a server, end it as SIGTERM does.
+
+    Without a terminal Jupyter has no handler for it, and breaks off without calling any
+    extension: kernels, uploads and connections would be left as they are. Nowhere else is
+    the signal ours to handle: then the process is somebody's own.
+    """
+    own = threading.current_thread() is threading.main_thread() and _HUB_SERVER in os.environ
+    if own and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, frame: server.stop(from_signal=True))
+
+
 class NBForgeExtension(ExtensionApp):
     """Does nothing unless the server's contents manager is ours."""
 
@@ -80,6 +99,7 @@ class NBForgeExtension(ExtensionApp):
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
         self.serverapp.io_loop.add_callback(self._begin_sweeps, manager)
+        self.serverapp.io_loop.add_callback(_end_well_when_interrupted, self.serverapp)
 
     def _begin_sweeps(self, manager: NBForgeContentsManager) -> None:
         self._sweeping = asyncio.ensure_future(_sweep(manager))

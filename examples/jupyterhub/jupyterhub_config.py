@@ -5,9 +5,9 @@ Start the proxy, then the Hub, each with the same CONFIGPROXY_AUTH_TOKEN:
     configurable-http-proxy --ip "" --port 8000 --default-target http://127.0.0.1:8081
     jupyterhub -f jupyterhub_config.py
 
-The values that differ from site to site come from the environment: HUB_URL, HUB_API_URL and
-PROXY_API_URL (where they listen), HUB_STATE (a directory that survives a restart), HUB_ADMINS (names
-with blanks between), TEAM_STORE (the storage URL below which everything lies).
+The values that differ from site to site come from the environment: TEAM_STORE (the storage URL
+below which everything lies), HUB_STATE (a directory that survives a restart), HUB_ADMINS (names
+with blanks between), HUB_URL, HUB_API_URL and PROXY_API_URL (where they listen).
 """
 
 import json

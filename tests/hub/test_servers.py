@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from .conftest import NAMED, World, saved
