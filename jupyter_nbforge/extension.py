@@ -16,6 +16,7 @@ from .contents.errors import retry_after
 from .contents.manager import NBForgeContentsManager
 from .handlers import ROUTES
 from .kernels import KernelEnvironment
+from .storage.base import BaseStorageService
 from .storage.errors import (
     ConfigurationError,
     PermissionDeniedError,
@@ -105,22 +106,36 @@ class NBForgeExtension(ExtensionApp):
         self._sweeping = asyncio.ensure_future(_sweep(manager))
 
     async def _check_storage(self) -> None:
-        """List the storage once; what cannot mend itself ends the server with one sentence."""
+        """List the storage once; what cannot mend itself ends the server with one sentence.
+
+        Of several mounts all are asked at once, and only that of the root may end the server:
+        whoever opens the folder of another is told what is wrong with it.
+        """
         manager = self._manager
-        if manager is None or self.serverapp is None:
+        if manager is None:
             return
+        parts = manager.storage.parts()
+        await asyncio.gather(*(self._check_part(manager, name, parts[name]) for name in parts))
+
+    async def _check_part(
+        self, manager: NBForgeContentsManager, folder: str, storage: BaseStorageService
+    ) -> None:
+        name = f"The storage of the folder {folder!r}" if folder else "The storage"
         try:
             # Not the listing that the file browser asks for, which the short memory would keep.
-            async for _ in manager.storage.list_pages("", delimiter=None, page_size=1):
+            async for _ in storage.list_pages("", delimiter=None, page_size=1):
                 break
         except _FATAL as error:
-            self.log.critical("The storage cannot be used: %s", error.message)
+            if folder or self.serverapp is None:
+                self.log.error("%s cannot be used: %s", name, error.message)
+                return
+            self.log.critical("%s cannot be used: %s", name, error.message)
             await manager.aclose()
             self.serverapp.exit(1)
         except StorageError as error:
-            self.log.error("The storage does not answer yet: %s", error.message)
+            self.log.error("%s does not answer yet: %s", name, error.message)
         else:
-            self.log.info("The storage answers: %s", manager.storage.url)
+            self.log.info("%s answers: %s", name, storage.url)
 
     async def stop_extension(self) -> None:
         """Close what the contents manager has open."""

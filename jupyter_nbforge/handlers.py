@@ -102,7 +102,7 @@ class LinksHandler(JSONObjectHandler):
         seconds = _lifetime(asked, manager.max_link_lifetime)
         with http_errors():
             url = await manager.storage.get_presigned_url(path, seconds, **options)
-        capabilities = manager.storage.capabilities
+        capabilities = manager.storage.capabilities_at(path)
         writes = options["method"] == "PUT"
         headers = dict(capabilities.presigned_put_headers) if writes else {}
         if writes and options.get("content_type"):

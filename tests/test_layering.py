@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "base": {"base"},
     **{provider: {"base", provider} for provider in PROVIDERS},
     "wrappers": {"base", "wrappers"},
-    "factory": {"base", "wrappers"},
+    "factory": {"base", "factory", "wrappers"},
     "storage": {"base", "factory"},
     "contents": {"package", "contents", "storage", "base", "factory", "wrappers"},
     "testing": {"testing", "storage", "base", "factory", "wrappers", *PROVIDERS},
@@ -96,7 +96,8 @@ def group_of(module: str) -> str | None:
         return "base"
     if family in PROVIDERS:
         return family
-    return {"": "storage", "wrappers": "wrappers", "factory": "factory"}.get(name)
+    groups = {"": "storage", "wrappers": "wrappers", "factory": "factory", "mounts": "factory"}
+    return groups.get(name)
 
 
 def broken_rule(group: str | None, imported: Imported) -> str | None:

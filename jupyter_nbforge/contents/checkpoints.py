@@ -302,15 +302,13 @@ class NBForgeCheckpoints(AsyncCheckpoints):
     ) -> Checkpoint:
         slot, replaced = self._slot(known)
         new_id = f"checkpoint-{slot}"
-        condition: WriteCondition = IfAbsent()
+        condition: WriteCondition | None = IfAbsent()
         if replaced is not None and replaced.id == new_id:
             condition = IfMatch(replaced.version)
-        meta = await self._storage.copy(
-            path,
-            self._key(new_id, path),
-            # Without conditions on a copy the look in their stead is not worth a request here.
-            condition=condition if self._storage.capabilities.conditional_copy else None,
-        )
+        key = self._key(new_id, path)
+        if not self._storage.capabilities_at(key).conditional_copy:
+            condition = None  # the look in its stead is not worth a request here
+        meta = await self._storage.copy(path, key, condition=condition)
         if replaced is not None and replaced.id != new_id:
             await self._storage.delete(self._key(replaced.id, path))
         made = Checkpoint(new_id, meta.last_modified, meta, version)

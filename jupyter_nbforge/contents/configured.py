@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 from jupyter_server.services.contents.manager import AsyncContentsManager
-from traitlets import Bool, Enum, Float, Instance, Int, List, TraitError, Unicode, default
+from traitlets import Bool, Dict, Enum, Float, Instance, Int, List, TraitError, Unicode, default
 
 from ..storage.base import BaseStorageService
 from ..storage.errors import (
@@ -19,6 +19,7 @@ from ..storage.errors import (
 )
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.metadata import format_saver
+from ..storage.mounts import create_mounted_storage
 from ..storage.options import check_config_names
 from ..storage.wrappers.prefix import PrefixStorage
 from ..storage.wrappers.read_only import ReadOnlyStorage
@@ -46,6 +47,13 @@ class ConfiguredContentsManager(AsyncContentsManager):
         {username} and {NAME} stand for the JupyterHub user and for environment variables.
         Empty: the environment (STORAGE_PROVIDER, S3_BUCKET, ...), else the server's own
         root directory.""",
+    )
+    mounts = Dict(
+        config=True,
+        help="""Folders that have a storage of their own, each a URL as storage_url, or a dict with
+        the url, read_only and options of the provider:
+        {"": "s3://team/{username}", "data": {"url": "az://sets", "read_only": True}}.
+        "" is the root; without it there are only these folders. In place of storage_url.""",
     )
     root_dir = Unicode(
         "/",
@@ -180,7 +188,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = Knowledge()
-        self.writability = Writability(self.read_only)
+        self.writability = Writability(lambda: self.storage)
         # Of notebooks that are valid without repair, by the SHA-256 of their bytes: the digest
         # that is signed, where it was computed.
         self.plain_notebooks: LRUCache[str, str | None] = LRUCache(_REMEMBERED)
@@ -210,12 +218,25 @@ class ConfiguredContentsManager(AsyncContentsManager):
         return ReadOnlyStorage(storage, parent=self) if self.read_only else storage
 
     def _configured_storage(self) -> BaseStorageService:
+        if self.mounts:
+            return self._mounted_storage()
         if self.storage_url:
             return create_storage_service(self.storage_url, parent=self)
         if os.environ.get(PROVIDER_VARIABLE):
             return create_storage_service(parent=self)
         directory = getattr(self.parent, "root_dir", None) or "."
         return create_storage_service("file", parent=self, root=directory)
+
+    def _mounted_storage(self) -> BaseStorageService:
+        if self.storage_url:
+            raise ConfigurationError(
+                "storage_url and mounts are both set; write the URL into mounts, at the folder ''."
+            )
+        if self.root_dir.strip("/"):
+            raise ConfigurationError(
+                "root_dir and mounts are both set; write the folder into the URLs of mounts."
+            )
+        return create_mounted_storage(self.mounts, parent=self)
 
     @default("checkpoints_class")
     def _default_checkpoints_class(self) -> type[NBForgeCheckpoints]:

@@ -59,9 +59,10 @@ async def link_to(
     if not limit or meta.size <= limit * 2**20 or longest < 1:
         return None
     kind = content_type_of(meta.path)
-    if not storage.capabilities.presigned_urls or not (attachment or _is_saved(kind)):
+    capabilities = storage.capabilities_at(meta.path)
+    if not capabilities.presigned_urls or not (attachment or _is_saved(kind)):
         return None
-    seconds = min(_LINK_SECONDS, longest, storage.capabilities.max_link_seconds)
+    seconds = min(_LINK_SECONDS, longest, capabilities.max_link_seconds)
     try:
         url: str = await storage.get_presigned_url(
             meta.path,

@@ -39,7 +39,7 @@ async def probe(storage: BaseStorageService, path: str) -> Kind:
     if file is not None and folder is not None:
         return Kind(bool(file), folder)
     found_file = False
-    ordered = storage.capabilities.ordered_listing
+    ordered = storage.capabilities_at(path).ordered_listing
     async for page in storage.list_pages(path):
         found_file = found_file or any(meta.path == path for meta in page.objects)
         if path + "/" in page.prefixes:

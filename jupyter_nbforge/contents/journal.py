@@ -13,19 +13,21 @@ from typing import Any
 
 from ..storage.base import BaseStorageService
 from ..storage.errors import NotFoundError
-from ..storage.paths import RESERVED_PREFIX
+from ..storage.paths import RESERVED_PREFIX, as_prefix
 
 _PREFIX = RESERVED_PREFIX + "moves/"
 
 
-def _path(old: str, new: str) -> str:
-    return _PREFIX + hashlib.sha256(f"{old}\n{new}".encode()).hexdigest()
+def _path(storage: BaseStorageService, old: str, new: str) -> str:
+    # In the store that the folder moves into, which surely can be written to.
+    store = as_prefix(storage.store_at(new))
+    return _PREFIX + store + hashlib.sha256(f"{old}\n{new}".encode()).hexdigest()
 
 
 async def begin_move(storage: BaseStorageService, old: str, new: str, paths: Iterable[str]) -> None:
     """Write down that folder `old` is being moved to `new`; `paths` within it are its objects."""
     record = await asyncio.to_thread(_record, old, new, paths)
-    await storage.put(_path(old, new), record, content_type="application/json")
+    await storage.put(_path(storage, old, new), record, content_type="application/json")
 
 
 def _record(old: str, new: str, paths: Iterable[str]) -> bytes:
@@ -38,7 +40,7 @@ def _record(old: str, new: str, paths: Iterable[str]) -> bytes:
 async def begun_move(storage: BaseStorageService, old: str, new: str) -> set[str] | None:
     """What was in the folder when this very move began, if it has not ended; else None."""
     try:
-        async with storage.get(_path(old, new)) as reader:
+        async with storage.get(_path(storage, old, new)) as reader:
             data = await reader.read()
     except NotFoundError:
         return None
@@ -48,4 +50,4 @@ async def begun_move(storage: BaseStorageService, old: str, new: str) -> set[str
 
 async def end_move(storage: BaseStorageService, old: str, new: str) -> None:
     """Strike the move out: it is done."""
-    await storage.delete(_path(old, new))
+    await storage.delete(_path(storage, old, new))

@@ -302,7 +302,7 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         self._refuse_hidden("delete", path)
         if not path:
             raise HTTPError(400, "Can't delete root")
-        self.writability.check(path)
+        self.writability.check_removal(path)
         with http_errors():
             kind = await folders.probe(self.storage, path)
             if kind.file and kind.folder:
@@ -325,7 +325,8 @@ class NBForgeContentsManager(ConfiguredContentsManager):
         self._refuse_hidden("rename", old, new)
         if not old or not new:
             raise HTTPError(400, f"Cannot rename {old!r} to {new!r}")
-        self.writability.check(old)
+        self.writability.check_removal(old)
+        self.writability.check(new)
         with http_errors():
             await moving.rename_file(self, old, new)
 

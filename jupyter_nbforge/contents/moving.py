@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
+from ..storage.base import BaseStorageService
 from ..storage.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
 from ..storage.paths import check_path, name_of, parent_of
-from ..storage.types import IfAbsent, ObjectMeta, Version
+from ..storage.types import IfAbsent, ObjectMeta
 from . import folders
 from .checkpoints import LONGEST_ADDITION, Brought, NBForgeCheckpoints
 from .free_names import create_free
@@ -60,7 +61,7 @@ def _check_room(manager: NBForgeContentsManager, path: str) -> None:
     """400 if the checkpoints of a file there would have no room, so that none can stay behind."""
     if not isinstance(manager.checkpoints, NBForgeCheckpoints):
         return
-    limit = manager.storage.capabilities.max_path_bytes - LONGEST_ADDITION
+    limit = manager.storage.capabilities_at(path).max_path_bytes - LONGEST_ADDITION
     if len(path.encode()) > limit:
         raise HTTPError(
             400,
@@ -71,13 +72,13 @@ def _check_room(manager: NBForgeContentsManager, path: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """A file as it was under its old name, and the version that it has under the new one.
+    """A file as it was under its old name, and what the storage tells of it under the new one.
 
     `in_place`: it is still under the old one too.
     """
 
     meta: ObjectMeta
-    version: Version
+    found: ObjectMeta
     in_place: bool
 
 
@@ -86,8 +87,7 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
     old = meta.path
     with manager.leaving(old):
         await _check_names(manager, old, new)
-        # Asked once: a store that refuses its first move says no from then on.
-        if manager.storage.capabilities.atomic_move:
+        if _in_one_step(manager, old, new):
             moved = await _move(manager, meta, new)
         else:
             # The copy comes first: it alone shows whether the name is free.
@@ -96,11 +96,25 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
             await _delete_old(manager, moved.meta, new, brought.sources)
     manager.known.forget(old)
     if moved.meta.version == meta.version:
-        manager.known.show(replace(moved.meta, path=new, version=moved.version))
+        manager.known.show(_shown(moved, new))
     else:
         # JupyterLab takes the answer to a rename for what its editor holds, which is still the
         # version before that of somebody else: its next save is to ask.
         manager.known.show(replace(meta, path=new))
+
+
+def _shown(moved: _Moved, new: str) -> ObjectMeta:
+    """What a later look at the new name shows; another store may have another hash for it."""
+    found = moved.found
+    content_hash = found.content_hash or moved.meta.content_hash
+    return replace(moved.meta, path=new, version=found.version, content_hash=content_hash)
+
+
+def _in_one_step(manager: NBForgeContentsManager, old: str, new: str) -> bool:
+    """Whether the store can move; to be asked once, for at its first refusal it says no."""
+    storage: BaseStorageService = manager.storage
+    in_one_store = storage.store_at(old) == storage.store_at(new)
+    return in_one_store and storage.capabilities_at(old).atomic_move
 
 
 async def _move(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> _Moved:
@@ -202,7 +216,7 @@ async def _bring(
         if moved is None:
             raise HTTPError(409, f"File already exists: {new}") from None
         return moved
-    return _Moved(meta, found.version, in_place=not atomic)
+    return _Moved(meta, found, in_place=not atomic)
 
 
 async def _left_by_a_rename(manager: NBForgeContentsManager, old: str, new: str) -> _Moved | None:
@@ -219,7 +233,7 @@ async def _left_by_a_rename(manager: NBForgeContentsManager, old: str, new: str)
         return None
     if not await same_content(manager.storage, meta, found):
         return None
-    return _Moved(meta, found.version, in_place=True)
+    return _Moved(meta, found, in_place=True)
 
 
 async def copy(manager: NBForgeContentsManager, source: str, to: str | None) -> Model:

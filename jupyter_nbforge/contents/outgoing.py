@@ -142,7 +142,7 @@ class Outgoing:
         log: logging.Logger,
     ) -> None:
         self._storage = storage
-        self._capabilities = storage.capabilities
+        self._capabilities = storage.capabilities_at(path)
         self._path = path
         self._content_type = content_type
         self._base = part_size

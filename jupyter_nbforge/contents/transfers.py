@@ -101,7 +101,8 @@ class Transfer:
 
         It changes with what is in it, and goes only when nothing is.
         """
-        return self.storage.capabilities.file_beside_folder or not job.meta.path.endswith("/")
+        path = job.meta.path
+        return not path.endswith("/") or self.storage.capabilities_at(path).file_beside_folder
 
     async def _not_arrived(self, jobs: Sequence[Job], folders: Iterable[str]) -> list[Job]:
         """Those whose copy a listing of `folders` does not show."""

@@ -111,7 +111,7 @@ async def _check(manager: NBForgeContentsManager, move: _Move, old: str, new: st
         raise HTTPError(404, f"No such directory: {parent_of(new)}")
     _check_count(manager, "rename", old, move.objects)
     checkpoints = _checkpoint_jobs(move.checkpoints, old, new)
-    _check_lengths(manager, [*jobs_between(move.objects, old, new), *checkpoints])
+    _check_lengths(manager, new, [*jobs_between(move.objects, old, new), *checkpoints])
 
 
 async def _move(manager: NBForgeContentsManager, move: _Move, old: str, new: str) -> None:
@@ -169,7 +169,7 @@ async def copy_objects(
     `AlreadyExistsError` if somebody else takes the name at the same moment.
     """
     jobs = [job for job in jobs_between(objects, source, target) if job.target != as_prefix(target)]
-    _check_lengths(manager, jobs)
+    _check_lengths(manager, target, jobs)
     if await folders.make_marker(manager.storage, target) is None:
         raise AlreadyExistsError(f"{target!r} exists already.", path=target)
     with Progress(manager.log, f"Copying {source!r} to {target!r}", objects) as progress:
@@ -224,9 +224,9 @@ def _check_count(
         )
 
 
-def _check_lengths(manager: NBForgeContentsManager, jobs: Sequence[Job]) -> None:
+def _check_lengths(manager: NBForgeContentsManager, new: str, jobs: Sequence[Job]) -> None:
     """400 if the storage could not take a path: half of the folder would be in its new place."""
-    limit = manager.storage.capabilities.max_path_bytes
+    limit = manager.storage.capabilities_at(new).max_path_bytes
     for target in (job.target for job in jobs):
         # A character has four bytes at most: most paths need not be encoded.
         if len(target) * 4 > limit < len(target.encode()):

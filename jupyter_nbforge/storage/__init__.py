@@ -22,6 +22,7 @@ from .errors import (
 )
 from .factory import create_storage_service
 from .metadata import MTIME, parse_hash, parse_mtime, stamp
+from .mounts import create_mounted_storage
 from .paths import check_path
 from .threads import ThreadBridge, check_call, current_call
 from .types import (
@@ -78,6 +79,7 @@ __all__ = [
     "check_read",
     "check_write",
     "chunks_of",
+    "create_mounted_storage",
     "create_storage_service",
     "current_call",
     "fold",

@@ -168,6 +168,29 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     def capabilities(self) -> Capabilities:
         """What this storage can honour."""
 
+    def capabilities_at(self, path: str) -> Capabilities:
+        """What it can honour at `path`: where several stores are joined, the one there may more."""
+        return self.capabilities
+
+    def store_at(self, path: str) -> str:
+        """The folder at which the store begins that keeps `path`; ``""`` where one keeps all."""
+        return ""
+
+    def parts(self) -> Mapping[str, BaseStorageService]:
+        """The storages that this one joins, by folder; itself where it joins none."""
+        return {"": self}
+
+    def write_refusal(self, path: str) -> str | None:
+        """Why nothing can be written at `path`, as a sentence; None: it may be tried. No request.
+
+        Of a folder: why nothing can be written into it.
+        """
+        return None
+
+    def removal_refusal(self, path: str) -> str | None:
+        """As `write_refusal`, why a file or folder can be neither moved nor deleted."""
+        return self.write_refusal(path)
+
     @abc.abstractmethod
     async def head(self, path: str) -> ObjectMeta:
         """The metadata of an object; `NotFoundError`."""

@@ -10,6 +10,7 @@ from jupyter_nbforge.storage.wrappers import (
     CacheStorage,
     LimitStorage,
     LoggingStorage,
+    MountedStorage,
     PrefixStorage,
     RetryStorage,
     ShortMemoryStorage,
@@ -70,6 +71,26 @@ class TestCacheOfNothing(StorageConformance):
     @pytest.fixture
     def storage(self) -> BaseStorageService:
         return CacheStorage(MemoryStorage(), max_bytes=0)
+
+
+class TestWithinAMount(StorageConformance):
+    many = 1200
+
+    """Of the reserved prefix and of markers of its own a mount has more than the suite knows."""
+
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        mounts = {"": MemoryStorage(), "a": MemoryStorage(), "a/shared": MemoryStorage()}
+        return PrefixStorage(MountedStorage(mounts), "a/shared")
+
+
+class TestBesideMounts(StorageConformance):
+    many = 1200
+
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        mounts = {"": MemoryStorage(), "data": MemoryStorage(), "work/x": MemoryStorage()}
+        return PrefixStorage(MountedStorage(mounts), "work/y")
 
 
 class TestFaultTools(StorageConformance):

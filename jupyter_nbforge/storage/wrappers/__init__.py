@@ -6,6 +6,7 @@ from .base import WrapperStorage
 from .cache import CacheStorage
 from .limit import LimitStorage
 from .logging import LoggingStorage
+from .mounted import MountedStorage
 from .prefix import PrefixStorage
 from .read_only import ReadOnlyStorage
 from .retry import RetryStorage
@@ -15,6 +16,7 @@ __all__ = [
     "CacheStorage",
     "LimitStorage",
     "LoggingStorage",
+    "MountedStorage",
     "PrefixStorage",
     "ReadOnlyStorage",
     "RetryStorage",

@@ -46,6 +46,22 @@ class WrapperStorage(BaseStorageService):
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
+    def capabilities_at(self, path: str) -> Capabilities:
+        return self.inner.capabilities_at(path)
+
+    def store_at(self, path: str) -> str:
+        return self.inner.store_at(path)
+
+    def parts(self) -> Mapping[str, BaseStorageService]:
+        parts = self.inner.parts()
+        return parts if len(parts) > 1 else {"": self}
+
+    def write_refusal(self, path: str) -> str | None:
+        return self.inner.write_refusal(path)
+
+    def removal_refusal(self, path: str) -> str | None:
+        return self.inner.removal_refusal(path)
+
     async def head(self, path: str) -> ObjectMeta:
         return await self.inner.head(path)
 

@@ -23,15 +23,20 @@ def read_only_sentence(path: str) -> str:
     )
 
 
-def _refuse(path: str) -> NoReturn:
-    raise PermissionDeniedError(read_only_sentence(path), path=path)
-
-
 class ReadOnlyStorage(WrapperStorage):
     """Reads and lists as `inner` does; every write is a `PermissionDeniedError`, and not sent.
 
     Stale uploads stay what they are: to end them is a write.
     """
+
+    def write_refusal(self, path: str) -> str:
+        return read_only_sentence(path)
+
+    def removal_refusal(self, path: str) -> str:
+        return self.write_refusal(path)
+
+    def _refuse(self, path: str) -> NoReturn:
+        raise PermissionDeniedError(self.write_refusal(path), path=path)
 
     async def put(
         self,
@@ -42,16 +47,16 @@ class ReadOnlyStorage(WrapperStorage):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectMeta:
-        _refuse(path)
+        self._refuse(path)
 
     async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
-        _refuse(path)
+        self._refuse(path)
 
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
     ) -> None:
         for path in paths:
-            _refuse(path)
+            self._refuse(path)
 
     async def copy(
         self,
@@ -61,12 +66,12 @@ class ReadOnlyStorage(WrapperStorage):
         condition: WriteCondition | None = None,
         source_version: Version | None = None,
     ) -> ObjectMeta:
-        _refuse(target)
+        self._refuse(target)
 
     async def move(
         self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
     ) -> ObjectMeta:
-        _refuse(source.path)
+        self._refuse(source.path)
 
     async def create_multipart_upload(
         self,
@@ -75,7 +80,7 @@ class ReadOnlyStorage(WrapperStorage):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> MultipartUpload:
-        _refuse(path)
+        self._refuse(path)
 
     async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
         return 0
@@ -84,5 +89,5 @@ class ReadOnlyStorage(WrapperStorage):
         self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
     ) -> str:
         if options.get("method", "GET") != "GET":
-            _refuse(path)
+            self._refuse(path)
         return await self.inner.get_presigned_url(path, expires_in, **options)
