@@ -12,7 +12,7 @@ from traitlets.config import Config, Configurable
 from .base import BaseStorageService
 from .errors import ConfigurationError
 from .factory import create_storage_service
-from .options import fill_placeholders
+from .placeholders import for_each_group
 from .wrappers import MountedStorage, ReadOnlyStorage
 from .wrappers.mount_table import checked_point
 
@@ -45,31 +45,25 @@ def create_mounted_storage(
     A key is a folder, ``""`` the root; a value is a storage URL, or a dict with the ``url``,
     ``read_only`` (default False) and traits of the provider. Each has a whole
     `create_storage_service` of its own, whose prefix is what its URL says. Without a root the
-    tree shows only the folders of the mounts. Raises `ConfigurationError` with one sentence.
+    tree shows only the folders of the mounts. Placeholders are filled, see `for_each_group`.
+    Raises `ConfigurationError` with one sentence.
     """
     environ = os.environ if environ is None else environ
     storages: dict[str, BaseStorageService] = {}
-    for folder, spec in _filled(mounts, environ):
-        point = checked_point(folder)
-        if point in storages:
-            raise ConfigurationError(
-                f"Two storages are mounted at the folder {point!r}; take one of them out."
-            )
+    for entry in for_each_group(mounts, environ):
+        point = checked_point(entry.folder)
         try:
-            storages[point] = _create(spec, parent=parent, config=config, environ=environ)
+            storages[point] = _create(
+                entry.spec, parent=parent, config=config, environ=entry.environ
+            )
         except ConfigurationError as error:
-            error.message = f"The mount {folder!r} cannot be used: {error.message}"
+            error.message = f"The mount {entry.folder!r} cannot be used: {error.message}"
             error.args = (error.message,)
             raise
     if "" not in storages:
         nothing = create_storage_service("memory", wrap=False, environ={}, parent=parent)
         storages[""] = _NoRoot(nothing, parent=parent)
     return MountedStorage(storages, parent=parent)
-
-
-def _filled(mounts: Mapping[str, object], environ: Mapping[str, str]) -> list[tuple[str, object]]:
-    """The table with the placeholders in its folders filled; those of URLs are left for later."""
-    return [(fill_placeholders(folder, environ), spec) for folder, spec in mounts.items()]
 
 
 def _create(spec: object, **sources: Any) -> BaseStorageService:

@@ -44,6 +44,19 @@ class ObjectMeta:
     saved_by: str | None = None
 
 
+def renamed(meta: ObjectMeta, path: str) -> ObjectMeta:
+    """`meta` under another path; `dataclasses.replace` takes several times as long."""
+    return ObjectMeta(
+        path,
+        meta.size,
+        meta.last_modified,
+        meta.version,
+        meta.content_type,
+        meta.content_hash,
+        meta.saved_by,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class IfAbsent:
     """Write only where no object exists; else `AlreadyExistsError`."""

@@ -47,7 +47,9 @@ class WrapperStorage(BaseStorageService):
         return self.inner.capabilities
 
     def capabilities_at(self, path: str) -> Capabilities:
-        return self.inner.capabilities_at(path)
+        # A wrapper that says something else of the whole, and nothing of paths, means all of them.
+        own = type(self).capabilities is not WrapperStorage.capabilities
+        return self.capabilities if own else self.inner.capabilities_at(path)
 
     def store_at(self, path: str) -> str:
         return self.inner.store_at(path)

@@ -20,8 +20,7 @@ from ..errors import (
     StorageError,
 )
 from ..paths import RESERVED_PREFIX, as_prefix, invalid_reason, parent_of
-from ..types import Capabilities, ObjectMeta
-from .prefix import renamed
+from ..types import Capabilities, ObjectMeta, renamed
 
 _ABOUT_ONE_PATH = (
     AlreadyExistsError,

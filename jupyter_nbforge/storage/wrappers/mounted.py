@@ -37,7 +37,7 @@ from ..workers import errors_of
 from .base import WrapperStorage
 from .mount_table import Mount, MountTable, Place, combined
 from .mounted_listing import MountedListing, Query
-from .upload import WrapperUpload
+from .placed import PlacedUpload, placed_chunks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,17 +81,25 @@ class MountedStorage(BaseStorageService):
         return replace(found, max_path_bytes=found.max_path_bytes + more) if more else found
 
     def store_at(self, path: str) -> str:
-        place = self._table.at(path if not self._table.is_point(path) else path + "/")
+        place = self._table.at(self._in_folder(path))
         inner = place.storage.store_at(place.inside(path))
         return f"{place.mount.prefix}{inner}".rstrip("/")
+
+    def url_of(self, path: str) -> str:
+        place = self._table.at(self._in_folder(path))
+        return place.storage.url_of(place.inside(path))
+
+    async def tool_environment(
+        self, path: str = "", *, credentials: bool = False
+    ) -> dict[str, str]:
+        place = self._table.at(self._in_folder(path))
+        return await place.storage.tool_environment(place.inside(path), credentials=credentials)
 
     def parts(self) -> Mapping[str, BaseStorageService]:
         return {mount.point: mount.storage for mount in self._table}
 
     def write_refusal(self, path: str) -> str | None:
-        if self._table.is_point(path):
-            path = path.rstrip("/") + "/"
-        place = self._table.at(path)
+        place = self._table.at(self._in_folder(path))
         inside = place.inside(path)
         refusal = place.storage.write_refusal(inside)
         return refusal and refusal.replace(repr(inside), repr(path.rstrip("/")))
@@ -149,7 +157,7 @@ class MountedStorage(BaseStorageService):
         async with AsyncExitStack() as stack:
             with place.named(path):
                 reader = await stack.enter_async_context(opening)
-            yield ObjectReader(place.meta(reader.meta), _chunks(place, path, reader))
+            yield ObjectReader(place.meta(reader.meta), placed_chunks(place, path, reader))
 
     async def put(
         self,
@@ -271,7 +279,7 @@ class MountedStorage(BaseStorageService):
             upload = await place.storage.create_multipart_upload(
                 place.inside(path), content_type=content_type, metadata=metadata
             )
-        return _MountedUpload(place, upload, path)
+        return PlacedUpload(place, upload, path)
 
     async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
         """As of any storage; what fails in a mount is told in the log, and the others go on."""
@@ -321,6 +329,10 @@ class MountedStorage(BaseStorageService):
             return None
         return place.storage.recall_folder(place.inside(folder), max_age=max_age)
 
+    def _in_folder(self, path: str) -> str:
+        """The path by which the table finds a mount point in its own mount."""
+        return path.rstrip("/") + "/" if self._table.is_point(path) else path
+
     def _marker(self, path: str) -> ObjectMeta:
         return ObjectMeta(path, 0, self._made, _MARKER, FOLDER_CONTENT_TYPE)
 
@@ -356,33 +368,6 @@ class _At(WrapperStorage):
     @property
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities_at(self._path)
-
-
-class _MountedUpload(WrapperUpload):
-    def __init__(self, place: Place, inner: MultipartUpload, path: str) -> None:
-        super().__init__(inner, path)
-        self._place = place
-
-    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
-        with self._place.named(self.path):
-            await self.inner.upload_part(number, data, more=more)
-
-    async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
-        with self._place.named(self.path):
-            return self._place.meta(await self.inner.complete(condition=condition))
-
-    async def _abort(self) -> None:
-        with self._place.named(self.path):
-            await self.inner.abort()
-
-
-async def _chunks(place: Place, path: str, reader: ObjectReader) -> AsyncIterator[bytes]:
-    while True:
-        with place.named(path):
-            chunk = await anext(reader.chunks, None)
-        if chunk is None:
-            return
-        yield chunk
 
 
 def _pinned(path: str) -> str:

@@ -25,6 +25,7 @@ from ..types import (
     ObjectReader,
     Version,
     WriteCondition,
+    renamed,
 )
 from .base import WrapperStorage
 from .upload import WrapperUpload
@@ -386,17 +387,4 @@ def _is_plain(path: str) -> bool:
         and not path.startswith("/")
         and not path.endswith(".")
         and path != ""
-    )
-
-
-def renamed(meta: ObjectMeta, path: str) -> ObjectMeta:
-    """`meta` under another path; `dataclasses.replace` takes several times as long."""
-    return ObjectMeta(
-        path,
-        meta.size,
-        meta.last_modified,
-        meta.version,
-        meta.content_type,
-        meta.content_hash,
-        meta.saved_by,
     )
