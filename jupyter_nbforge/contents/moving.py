@@ -87,7 +87,9 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
     old = meta.path
     with manager.leaving(old):
         await _check_names(manager, old, new)
-        if _in_one_step(manager, old, new):
+        # Asked once: a store that refuses its first move says no from then on.
+        atomic = manager.storage.capabilities_at(old).atomic_move
+        if atomic and _in_one_store(manager, old, new):
             moved = await _move(manager, meta, new)
         else:
             # The copy comes first: it alone shows whether the name is free.
@@ -96,25 +98,27 @@ async def _rename_object(manager: NBForgeContentsManager, meta: ObjectMeta, new:
             await _delete_old(manager, moved.meta, new, brought.sources)
     manager.known.forget(old)
     if moved.meta.version == meta.version:
-        manager.known.show(_shown(moved, new))
+        manager.known.show(_shown(manager, moved, new))
     else:
         # JupyterLab takes the answer to a rename for what its editor holds, which is still the
         # version before that of somebody else: its next save is to ask.
         manager.known.show(replace(meta, path=new))
 
 
-def _shown(moved: _Moved, new: str) -> ObjectMeta:
-    """What a later look at the new name shows; another store may have another hash for it."""
-    found = moved.found
-    content_hash = found.content_hash or moved.meta.content_hash
-    return replace(moved.meta, path=new, version=found.version, content_hash=content_hash)
+def _shown(manager: NBForgeContentsManager, moved: _Moved, new: str) -> ObjectMeta:
+    """What a later look at the new name shows.
+
+    A copy within a store keeps what the store may not tell at once; another store has its own
+    hash and time, and tells them when the object is written.
+    """
+    if _in_one_store(manager, moved.meta.path, new):
+        return replace(moved.meta, path=new, version=moved.found.version)
+    return moved.found
 
 
-def _in_one_step(manager: NBForgeContentsManager, old: str, new: str) -> bool:
-    """Whether the store can move; to be asked once, for at its first refusal it says no."""
+def _in_one_store(manager: NBForgeContentsManager, old: str, new: str) -> bool:
     storage: BaseStorageService = manager.storage
-    in_one_store = storage.store_at(old) == storage.store_at(new)
-    return in_one_store and storage.capabilities_at(old).atomic_move
+    return storage.store_at(old) == storage.store_at(new)
 
 
 async def _move(manager: NBForgeContentsManager, meta: ObjectMeta, new: str) -> _Moved:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,30 @@ class Mount:
         """What the paths of all that it keeps begin with."""
         return as_prefix(self.point)
 
+    @contextlib.contextmanager
+    def named(self, names: Mapping[str, str]) -> Iterator[None]:
+        """Let its errors name paths of the whole, by `names` here; and itself if it is to blame."""
+        try:
+            yield
+        except StorageError as error:
+            if not self.point:
+                raise
+            raise self._named(error, names) from error
+
+    def _named(self, error: StorageError, names: Mapping[str, str]) -> StorageError:
+        # A copy: the same error may be told to others who wait for the same answer.
+        named = copy.copy(error)
+        if error.path is not None:
+            named.path = names.get(error.path, self.prefix + error.path)
+            names = {error.path: named.path}
+        for inside, path in names.items():
+            if inside:
+                named.message = named.message.replace(repr(inside), repr(path))
+        if not isinstance(error, _ABOUT_ONE_PATH):
+            named.message += f" This is about the folder {self.point!r}."
+        named.args = (named.message,)
+        return named
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -69,28 +94,9 @@ class Place:
         """Metadata as the mount gives it, under the path that it has in the whole."""
         return meta if self.outer == self.inner else renamed(meta, self.outside(meta.path))
 
-    @contextlib.contextmanager
-    def named(self, *paths: str) -> Iterator[None]:
-        """Let errors of the mount name the paths of the whole, and the mount if it is to blame."""
-        try:
-            yield
-        except StorageError as error:
-            if not self.mount.point:
-                raise
-            raise self._named(error, paths) from error
-
-    def _named(self, error: StorageError, paths: Iterable[str]) -> StorageError:
-        # A copy: the same error may be told to others who wait for the same answer.
-        named = copy.copy(error)
-        if named.path is not None and named.path.startswith(self.inner):
-            named.path = self.outside(named.path)
-            paths = (named.path,)
-        for path in filter(self.inside, paths):
-            named.message = named.message.replace(repr(self.inside(path)), repr(path))
-        if not isinstance(error, _ABOUT_ONE_PATH):
-            named.message += f" This is about the folder {self.mount.point!r}."
-        named.args = (named.message,)
-        return named
+    def named(self, *paths: str) -> AbstractContextManager[None]:
+        """Let errors of the mount name these paths of the whole, see `Mount.named`."""
+        return self.mount.named({self.inside(path): path for path in paths})
 
 
 class MountTable:

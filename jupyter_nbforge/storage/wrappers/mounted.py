@@ -187,25 +187,19 @@ class MountedStorage(BaseStorageService):
     async def delete_many(
         self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
     ) -> None:
-        groups: dict[Place, list[str]] = defaultdict(list)
+        groups: dict[Mount, dict[str, str]] = defaultdict(dict)
         errors: list[StorageError] = []
         for path in paths:
             try:
-                groups[self._writable(path, None)].append(path)
+                place = self._writable(path, None)
             except StorageError as error:
                 errors.append(error)
-        for place, group in groups.items():
-            errors += await errors_of(self._delete_in(place, group, versions or {}))
+            else:
+                groups[place.mount][place.inside(path)] = path
+        for mount, names in groups.items():
+            errors += await errors_of(_delete_in(mount, names, versions or {}))
         if errors:
             raise errors[0]
-
-    async def _delete_in(
-        self, place: Place, paths: list[str], versions: Mapping[str, Version]
-    ) -> None:
-        inside = {path: place.inside(path) for path in paths}
-        expected = {inside[path]: versions[path] for path in paths if path in versions}
-        with place.named(*paths):
-            await place.storage.delete_many(inside.values(), versions=expected)
 
     async def list_pages(
         self,
@@ -368,6 +362,15 @@ class _At(WrapperStorage):
     @property
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities_at(self._path)
+
+
+async def _delete_in(
+    mount: Mount, names: Mapping[str, str], versions: Mapping[str, Version]
+) -> None:
+    """Delete objects of a mount; `names` are their paths in the whole by those in the mount."""
+    expected = {inside: versions[path] for inside, path in names.items() if path in versions}
+    with mount.named(names):
+        await mount.storage.delete_many(names, versions=expected)
 
 
 def _pinned(path: str) -> str:
