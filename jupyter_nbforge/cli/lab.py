@@ -14,8 +14,12 @@ from typing import Any
 from jupyter_core.application import JupyterApp
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Application, Config
+from traitlets.config.loader import DeferredConfig
 
+from ..contents.manager import NBForgeContentsManager
+from ..storage.base import BaseStorageService
 from ..storage.factory import create_storage_service
+from ..storage.mounts import create_mounted_storage
 from .errors import CommandError, require
 
 MANAGER = "jupyter_nbforge.NBForgeContentsManager"
@@ -66,13 +70,24 @@ def _lab_app() -> Any:
 
 
 def check_storage(url: str | None, config: Config) -> None:
-    """Open the storage and list one page of it; `StorageError` if that fails."""
-    configured = config.get("NBForgeContentsManager", {}).get("storage_url")
-    asyncio.run(_list_one_page(url or configured, config))
+    """Open the storage and list one page of it; `StorageError` if that fails.
+
+    Of mounts only the root is looked at: another that is down is no reason not to start.
+    """
+    asyncio.run(_list_one_page(_configured_storage(url, config)))
 
 
-async def _list_one_page(url: str | None, config: Config) -> None:
-    storage = create_storage_service(url, config=config)
+def _configured_storage(url: str | None, config: Config) -> BaseStorageService:
+    section = config.get("NBForgeContentsManager", {})
+    mounts = section.get("mounts")
+    if isinstance(mounts, DeferredConfig):
+        mounts = mounts.get_value(NBForgeContentsManager.mounts)
+    if mounts and url is None:
+        return create_mounted_storage(mounts, config=config)
+    return create_storage_service(url or section.get("storage_url"), config=config)
+
+
+async def _list_one_page(storage: BaseStorageService) -> None:
     try:
         async for _page in storage.list_pages("", page_size=1):
             break

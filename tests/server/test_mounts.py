@@ -154,11 +154,13 @@ async def test_a_folder_moves_around_with_all_that_is_in_it(api: Api, mounts: Mo
     await api.contents("POST", "folder/a.ipynb/checkpoints")
     mounts.write("", "folder/sub/b.bin", b"\0\1")
     path = "folder"
-    for folder in ("azure", "disk", "gcs", ""):
-        await api.rename(path, below(folder, "folder"))
-        path = below(folder, "folder")
+    # SeaweedFS goes on listing a prefix for a while after its last object has gone.
+    for target in ("azure/folder", "disk/folder", "gcs/folder", "back"):
+        folder, _, name = target.rpartition("/")
+        await api.rename(path, target)
+        path = target
         assert await api.names(path) == ["a.ipynb", "empty", "sub"]
-        assert mounts.read(folder, "folder/sub/b.bin") == b"\0\1"
+        assert mounts.read(folder, f"{name}/sub/b.bin") == b"\0\1"
         kept = await api.contents("GET", f"{path}/a.ipynb/checkpoints")
         assert len(kept.json) == 1
     for folder in ("azure", "gcs", "disk"):
