@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def scale(pytestconfig: pytest.Config) -> int:
     """How many times as many rounds as usual a suite of random operations is to run."""
     return int(pytestconfig.getoption("--scale"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_sdk_data() -> Iterator[None]:
+    from tests.upstream.other_client import share_sdk_data
+
+    with pytest.MonkeyPatch.context() as patch:
+        share_sdk_data(patch)
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

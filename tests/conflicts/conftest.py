@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import pytest
 
 from tests.upstream.clouds import CLOUDS, Cloud, cloud_on, start_server
-from tests.upstream.other_client import share_sdk_data
 
 from .ledger import Verdict
 from .servers import Servers, servers_on
@@ -22,7 +21,6 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     """A function from the name of a local server, started once, to a bucket on it."""
     made: dict[str, Cloud] = {}
     with ExitStack() as stack:
-        share_sdk_data(stack.enter_context(pytest.MonkeyPatch.context()))
 
         def cloud(name: str) -> Cloud:
             if name not in made:

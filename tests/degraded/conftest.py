@@ -14,7 +14,6 @@ from traitlets.config import Config
 from tests.server.api import Store
 from tests.server.conftest import api, manager
 from tests.upstream.clouds import CLOUDS, Cloud, cloud_at, cloud_on, start_server
-from tests.upstream.other_client import share_sdk_data
 
 from .proxy import DegradedProxy
 
@@ -32,8 +31,6 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     """A function from the name of a local server, started once, to a container on it."""
     made: dict[str, Cloud] = {}
     with ExitStack() as stack:
-        share_sdk_data(stack.enter_context(pytest.MonkeyPatch.context()))
-
         def cloud(name: str) -> Cloud:
             if name not in made:
                 folder = tmp_path_factory.mktemp(name)

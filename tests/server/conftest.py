@@ -11,7 +11,7 @@ import pytest
 from traitlets.config import Config
 
 from tests.upstream.clouds import CLOUDS, Cloud, cloud_on, start_server
-from tests.upstream.other_client import MemoryClient, share_sdk_data
+from tests.upstream.other_client import MemoryClient
 
 from .api import Api, Store
 
@@ -35,8 +35,6 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     """A function from the name of a local server, started once, to a container on it."""
     made: dict[str, Cloud] = {}
     with ExitStack() as stack:
-        share_sdk_data(stack.enter_context(pytest.MonkeyPatch.context()))
-
         def cloud(name: str) -> Cloud:
             if name not in made:
                 folder = tmp_path_factory.mktemp(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -57,6 +58,15 @@ class Cloud:
     def client(self) -> OtherClient:
         """Another program on the same store; makes the container if it is missing."""
         return _client(self.name, self.container, self.endpoint, tuple(self.credentials.items()))
+
+    def emptied(self) -> Cloud:
+        """The same with a container of its own, where the server slows down as one fills.
+
+        fake-gcs-server looks through all objects of a bucket at each request.
+        """
+        if self.name != "gcs":
+            return self
+        return replace(self, url=f"gs://t-{uuid.uuid4().hex[:12]}")
 
     def dump(self) -> dict[str, str]:
         """The environment by which a child process gets this very thing, credentials included."""

@@ -74,6 +74,8 @@ def _run(target: str, folder: Path) -> UpstreamRun | str:
                 *(sys.executable, "-m", "pytest", "--config-file=pyproject.toml", "-o", "addopts="),
                 *("-p", "upstream.plugin", "-p", "no:asyncio", "-p", "no:anyio"),
                 *("-p", "no:cacheprovider", "-p", "no:xdist", "--quiet", "--tb=short"),
+                # Upstream's "debug" has each step of each SDK written out.
+                *("-o", "log_cli_level=info"),
                 *(f"--basetemp={folder / 'tmp'}", *MODULES),
             ],
             cwd=unpacked_tests(),

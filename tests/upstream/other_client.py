@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
+import aiobotocore.httpsession
 import boto3
 import botocore.session
 import pytest
@@ -20,16 +21,30 @@ from botocore.client import Config as BotoConfig
 from botocore.exceptions import ClientError
 from google.api_core.exceptions import Conflict, NotFound
 from google.auth.credentials import AnonymousCredentials
+from google.auth.crypt import RSASigner
 from google.cloud import storage as gcs
 
 from jupyter_nbforge.storage.memory import MemoryStorage, _Stored
 from jupyter_nbforge.storage.metadata import MTIME, format_mtime, parse_mtime
 from jupyter_nbforge.storage.types import ContentHash, ObjectMeta
 
+from .plain_http import Puts
+
 
 def share_sdk_data(patch: pytest.MonkeyPatch) -> None:
-    """Let all botocore sessions read the SDK's data files once: that is most of making a client."""
+    """Let all clients of the SDKs read once what they read from files: most of making a client.
+
+    That is botocore's description of S3, the certificates of the world's authorities, of which no
+    server here has one, and a service account's key, which is checked as it is read.
+    """
     patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+    path_of, key_of = aiobotocore.httpsession.get_cert_path, RSASigner.from_string
+    patch.setattr(
+        aiobotocore.httpsession,
+        "get_cert_path",
+        lambda verify: None if verify is True else path_of(verify),
+    )
+    patch.setattr(RSASigner, "from_string", staticmethod(cache(key_of)))
 
 
 class OtherClient(abc.ABC):
@@ -136,12 +151,15 @@ class S3Client(OtherClient):
         except ClientError as error:
             if not error.response["Error"]["Code"].startswith("BucketAlready"):
                 raise
+        self._puts = Puts()
+        self._put = self._puts.s3(bucket, endpoint=endpoint, key=key, secret=secret)
 
     def close(self) -> None:
         self._s3.close()
+        self._puts.close()
 
     def write(self, path: str, data: bytes) -> None:
-        self._s3.put_object(Bucket=self.bucket, Key=path, Body=data)
+        self._put(path, data)
 
     def read(self, path: str) -> bytes | None:
         try:
@@ -188,12 +206,15 @@ class GCSClient(OtherClient):
         self._bucket = self._client.bucket(bucket)
         with suppress(Conflict):
             self._bucket.create()
+        self._puts = Puts()
+        self._put = self._puts.gcs(bucket, endpoint=endpoint)
 
     def close(self) -> None:
         self._client.close()
+        self._puts.close()
 
     def write(self, path: str, data: bytes) -> None:
-        self._bucket.blob(path).upload_from_string(data, retry=None)
+        self._put(path, data)
 
     def read(self, path: str) -> bytes | None:
         try:
@@ -229,12 +250,15 @@ class AzureClient(OtherClient):
         )
         with suppress(ResourceExistsError):
             self._container.create_container()
+        self._puts = Puts()
+        self._put = self._puts.azure(container, endpoint=endpoint, account=account, key=key)
 
     def close(self) -> None:
         self._container.close()
+        self._puts.close()
 
     def write(self, path: str, data: bytes) -> None:
-        self._container.upload_blob(path, data, overwrite=True)
+        self._put(path, data)
 
     def read(self, path: str) -> bytes | None:
         try:

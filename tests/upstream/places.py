@@ -170,5 +170,5 @@ def new_place(
         memory = MemoryClient()
         stack.enter_context(memory.shared())
         return StorePlace(mount, memory, "memory:/", {}, area)
-    cloud = Cloud.load(environ)
+    cloud = Cloud.load(environ).emptied()
     return StorePlace(mount, cloud.client(), cloud.url, cloud.options, area)
