@@ -74,10 +74,11 @@ def check_storage(url: str | None, config: Config) -> None:
 
     Of mounts only the root is looked at: another that is down is no reason not to start.
     """
-    asyncio.run(_list_one_page(_configured_storage(url, config)))
+    asyncio.run(_list_one_page(configured_storage(url, config)))
 
 
-def _configured_storage(url: str | None, config: Config) -> BaseStorageService:
+def configured_storage(url: str | None, config: Config) -> BaseStorageService:
+    """The storage of `url`, else the one that the server with this configuration has."""
     section = config.get("NBForgeContentsManager", {})
     mounts = section.get("mounts")
     if isinstance(mounts, DeferredConfig):

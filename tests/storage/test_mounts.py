@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
+from jupyter_nbforge import NBForgeContentsManager
+from jupyter_nbforge.cli.lab import configured_storage, read_configuration
 from jupyter_nbforge.storage import (
     BaseStorageService,
     ConfigurationError,
@@ -16,7 +19,7 @@ from jupyter_nbforge.storage import (
     create_mounted_storage,
 )
 from jupyter_nbforge.storage.factory import STACK
-from jupyter_nbforge.storage.wrappers import ReadOnlyStorage, WrapperStorage
+from jupyter_nbforge.storage.wrappers import MountedStorage, ReadOnlyStorage, WrapperStorage
 
 from .helpers import listing, read
 from .kept_provider import installed, provider_of
@@ -155,3 +158,49 @@ async def test_closing_the_whole_closes_every_mount() -> None:
     storage = mounted({"": "kept://b", "a": "kept://b"}, parent=Configurable())
     await storage.aclose()
     assert all(provider_of(part).closed for part in storage.parts().values())
+
+
+def test_the_url_of_a_path_is_that_of_its_own_store() -> None:
+    storage = mounted({"": "kept://b/p", "shared": "kept://other/q"})
+    assert storage.url_of("a/x.ipynb") == "kept://b/p/a/x.ipynb"
+    assert storage.url_of("shared/x.ipynb") == "kept://other/q/x.ipynb"
+    assert storage.url_of("shared") == "kept://other/q"
+
+
+async def test_tools_get_the_environment_of_the_store_of_their_path() -> None:
+    parts = mounted({"": "kept://b", "shared": "kept://other"}).parts()
+    for folder, part in parts.items():
+
+        async def tell(path: str = "", *, credentials: bool = False, at: str = folder) -> Any:
+            return {"AT": at, "PATH_THERE": path, "WITH": str(credentials)}
+
+        part.tool_environment = tell  # type: ignore[method-assign]
+    storage = MountedStorage(parts)
+    assert await storage.tool_environment("shared/x", credentials=True) == {
+        "AT": "shared",
+        "PATH_THERE": "x",
+        "WITH": "True",
+    }
+    assert (await storage.tool_environment("x"))["AT"] == ""
+
+
+def test_a_table_on_the_command_line_is_read_as_one_in_a_file() -> None:
+    arguments = ["--NBForgeContentsManager.mounts=shared=memory://a"]
+    root = "--NBForgeContentsManager.mounts==memory://b"
+    for given in (arguments, [*arguments, root]):
+        storage = configured_storage(None, read_configuration(given))
+        assert set(storage.parts()) == {"", "shared"}
+        refusal = storage.write_refusal("x")
+        assert (refusal is None) == (root in given)
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [({"storage_url": "memory://a"}, "storage_url and mounts"), ({"root_dir": "a"}, "root_dir")],
+)
+def test_what_mounts_take_the_place_of_is_refused_beside_them(
+    other: dict[str, str], word: str
+) -> None:
+    config = Config({"NBForgeContentsManager": {"mounts": {"a": "memory://a"}, **other}})
+    with pytest.raises(TraitError, match=word):
+        NBForgeContentsManager(config=config)
