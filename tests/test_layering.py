@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
     *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
-    *("digests", "refusals", "threads", "transfer", "values", "workers"),
+    *("credentials", "digests", "refusals", "threads", "transfer", "values", "workers"),
 }
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}
 

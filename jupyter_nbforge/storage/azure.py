@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .azure_batch import AzureBatches
 from .azure_client import MAX_PUT_SIZE, AzureConnection
 from .azure_copies import AzureCopies, Copy
+from .azure_credentials import tokens_from
 from .azure_directories import AzureDirectories
 from .azure_errors import DirectoryNotEmptyError
 from .azure_links import MAX_DELEGATED_SECONDS, MAX_SECONDS
@@ -90,6 +91,7 @@ class AzureStorage(AzureOptions):
             max_connections=self.max_connections,
             timeouts=(self.connect_timeout, self.read_timeout),
             verify=(self.ca_bundle or True) if self.verify_tls else False,
+            tokens=tokens_from(self.credentials_provider) if self.credentials_provider else None,
         )
         self._directories = AzureDirectories(self._connection, self.hierarchical_namespace)
         options = self.write_options()

@@ -8,18 +8,19 @@ import io
 import ssl
 import time
 from base64 import b64decode
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from .azure_credentials import AzureSource, ProvidedToken
 from .azure_errors import GarbledAnswerError, translated
 from .azure_options import Account
 from .azure_values import answer_of, match_arguments
-from .errors import ConfigurationError, MissingExtraError, UnavailableError
+from .errors import ConfigurationError, MissingExtraError, UnauthenticatedError, UnavailableError
 from .loops import PerLoop
 from .refusals import Call
 from .types import IfMatch, WriteCondition
@@ -121,6 +122,7 @@ class AzureConnection:
         max_connections: int,
         timeouts: tuple[float, float],
         verify: bool | str,
+        tokens: AzureSource | None = None,
     ) -> None:
         if not all(map(is_installed, ("azure.storage.blob", "azure.identity", "aiohttp"))):
             raise MissingExtraError(
@@ -135,18 +137,25 @@ class AzureConnection:
         self._max_connections = max_connections
         self._timeouts = timeouts
         self._verify = verify
+        self._tokens = tokens
         self._clients: PerLoop[AzureClient] = PerLoop(self._open)
 
     async def client(self) -> AzureClient:
         """The running loop's client, made on first use."""
         return await self._clients.get()
 
+    @contextmanager
     def call(
         self, path: str | None, *, condition: WriteCondition | None = None, write: bool = False
-    ) -> AbstractContextManager[None]:
+    ) -> Iterator[None]:
         """Around each use of the client: SDK errors leave it as storage errors."""
         call = Call(self.bucket, self.endpoint, path, condition, write)
-        return translated(call, by_token=self.by_token)
+        try:
+            with translated(call, by_token=self.by_token):
+                yield
+        except UnauthenticatedError as error:
+            error.retryable |= self._tokens is not None and self._tokens.refuse()
+            raise
 
     async def head(self, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
         """What a HEAD of this very blob says (see `answer_of`); `headers` are conditions."""
@@ -253,6 +262,8 @@ class AzureConnection:
             yield AzureClient(service, container, bearer, pipeline)
 
     def _credential(self) -> Any:
+        if self._tokens is not None:
+            return ProvidedToken(self._tokens)
         from azure.identity.aio import DefaultAzureCredential
 
         identity = {"managed_identity_client_id": self._identity} if self._identity else {}

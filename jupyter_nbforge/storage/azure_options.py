@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from .base import BaseStorageService
+from .credentials import CredentialsFunction, check_alone
 from .errors import ConfigurationError
 from .values import is_endpoint
 
@@ -83,6 +84,13 @@ class AzureOptions(BaseStorageService):
     sas_token = Unicode(
         config=True,
         help="Shared access signature of the account or the container. It is never renewed.",
+    )
+
+    credentials_provider = CredentialsFunction(
+        config=True,
+        help="A function without arguments, or its name (package.module.function), that returns a "
+        "TokenCredential of azure-identity, or a dict with token and expires_on. Called in a "
+        "thread when a token is needed, and again before the token ends.",
     )
 
     anonymous = Bool(False, config=True, help="Send requests unsigned: for a public container.")
@@ -162,6 +170,11 @@ class AzureOptions(BaseStorageService):
 
         `ConfigurationError` with one sentence on the first option that cannot be meant so.
         """
+        if self.credentials_provider is not None:
+            names = ("connection_string", "account_key", "sas_token", "anonymous")
+            more = ("managed_identity_client_id",)
+            others = {f"AzureStorage.{name}": getattr(self, name) for name in (*names, *more)}
+            check_alone("AzureStorage.credentials_provider", others)
         for wrong, sentence in self._faults():
             if wrong:
                 raise ConfigurationError(sentence)

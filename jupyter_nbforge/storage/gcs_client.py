@@ -27,9 +27,11 @@ from .errors import (
     UnavailableError,
 )
 from .gcs_body import Body
+from .gcs_credentials import credentials_from, provided
 from .gcs_errors import About, GarbledError, RefusedError, translated
 from .gcs_options import ClientOptions
 from .gcs_session import (
+    STORAGE_SCOPE,
     for_signing,
     load_credentials,
     new_session,
@@ -98,6 +100,8 @@ class GCSConnection:
         self.endpoint = options.endpoint_url or "Google Cloud Storage"
         self.timeout = options.timeout
         self._options = options
+        function = options.credentials_provider
+        self._source = None if function is None else credentials_from(function)
         self._bridge = ThreadBridge(options.max_connections, name="nbforge-gcs")
         # A body holds its connection between its chunks too, when no thread works for it.
         self._connections = LoopLimit(options.max_connections)
@@ -295,7 +299,10 @@ class GCSConnection:
         from google.cloud.storage import Client
 
         options = self._options
-        credentials = load_credentials(options)
+        if self._source is None:
+            credentials = load_credentials(options)
+        else:
+            credentials = provided(self._source, STORAGE_SCOPE)
         token_request = new_token_request()
         payer = paid_by(credentials, options.user_project)
         session = new_session(payer, token_request, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult
@@ -12,6 +12,7 @@ from urllib.parse import SplitResult
 from traitlets import Bool, Float, Int, Unicode
 
 from .base import BaseStorageService
+from .credentials import CredentialsFunction, check_alone
 from .errors import ConfigurationError
 from .values import is_endpoint
 
@@ -36,6 +37,7 @@ class ClientOptions:
     """Seconds to wait for a connection, and for the next bytes."""
     verify: str | bool
     """The certificates to trust: a file, True (the usual ones) or False (any)."""
+    credentials_provider: Callable[[], Any] | None = None
 
 
 class GCSOptions(BaseStorageService):
@@ -58,6 +60,13 @@ class GCSOptions(BaseStorageService):
         help="JSON file of a service account or of an external account (workload identity). "
         "Empty: the SDK's default credentials (GOOGLE_APPLICATION_CREDENTIALS, gcloud, the "
         "account of the machine or pod); none where STORAGE_EMULATOR_HOST is set.",
+    )
+
+    credentials_provider = CredentialsFunction(
+        config=True,
+        help="A function without arguments, or its name (package.module.function), that returns "
+        "google.auth credentials, or a dict with token and expiry. Called in a thread when "
+        "credentials are needed, and for a token again before it ends.",
     )
 
     anonymous = Bool(False, config=True, help="Send no credentials: for a public bucket.")
@@ -130,6 +139,10 @@ class GCSOptions(BaseStorageService):
 
     def check_options(self) -> None:
         """`ConfigurationError` with one sentence on the first option that cannot be meant so."""
+        if self.credentials_provider is not None:
+            names = ("credentials_file", "anonymous")
+            others = {f"GCSStorage.{name}": getattr(self, name) for name in names}
+            check_alone("GCSStorage.credentials_provider", others)
         for wrong, sentence in self._faults():
             if wrong:
                 raise ConfigurationError(sentence)
@@ -184,7 +197,8 @@ class GCSOptions(BaseStorageService):
     def is_anonymous(self) -> bool:
         """Whether no credentials are sent; as in the SDK, an emulator gets none by default."""
         emulated = not self.endpoint_url and bool(os.environ.get(_EMULATOR_VARIABLE))
-        return self.anonymous or (emulated and not self.credentials_file)
+        own = self.credentials_file or self.credentials_provider
+        return self.anonymous or (emulated and not own)
 
     def client_options(self) -> ClientOptions:
         return ClientOptions(
@@ -196,6 +210,7 @@ class GCSOptions(BaseStorageService):
             max_connections=self.max_connections,
             timeout=(self.connect_timeout, self.read_timeout),
             verify=(self.ca_bundle or True) if self.verify_tls else False,
+            credentials_provider=self.credentials_provider,
         )
 
     def tool_variables(self, *, credentials: bool) -> dict[str, str]:

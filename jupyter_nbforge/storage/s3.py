@@ -24,6 +24,7 @@ from .paths import check_path
 from .s3_batch import BATCH_SIZE, delete_batch
 from .s3_client import S3Connection
 from .s3_conditions import S3Conditions
+from .s3_credentials import keys_from
 from .s3_listing import list_pages
 from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
 from .s3_options import S3Options
@@ -86,6 +87,7 @@ class S3Storage(S3Options):
             anonymous=self.anonymous,
             config=self.client_config(),
             options=self.client_options(),
+            keys=keys_from(self.credentials_provider) if self.credentials_provider else None,
         )
         self._conditions = S3Conditions(self, self._connection)
         self._sizes = KnownSizes()

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     asynccontextmanager,
     contextmanager,
     suppress,
@@ -24,6 +25,7 @@ from .errors import (
 )
 from .loops import PerLoop
 from .refusals import Call
+from .s3_credentials import KeysSource, provide
 from .s3_errors import translated
 from .s3_pages import read_page, timestamp
 from .s3_values import wants_checksums
@@ -48,6 +50,7 @@ class S3Connection:
         anonymous: bool,
         config: Mapping[str, Any],
         options: Mapping[str, Any],
+        keys: KeysSource | None = None,
     ) -> None:
         if not is_installed("aiobotocore"):
             raise MissingExtraError(
@@ -65,16 +68,22 @@ class S3Connection:
         self._config = config
         self._options = options
         self._clients: PerLoop[S3Client] = PerLoop(self._open)
+        self._keys = keys
+        self._worked = False
         self._refused = False
 
     async def client(self) -> S3Client:
         """The running loop's client, made on first use."""
         client = await self._clients.get()
-        given = self._anonymous or self._options.get("aws_access_key_id")
-        if self._refused and not given:
+        if self._refused and self._renewable:
             self._refused = False
             await self._renew(client)
         return client
+
+    @property
+    def _renewable(self) -> bool:
+        """Whether the credentials come from where others may be found later."""
+        return not (self._anonymous or self._options.get("aws_access_key_id"))
 
     async def credentials(self) -> dict[str, str]:
         """What requests are signed with now, as the environment variables of AWS; may be none."""
@@ -93,7 +102,10 @@ class S3Connection:
 
     async def _renew(self, client: Any) -> None:
         """Let the SDK look for credentials anew: a file it reads but once, whoever renews it."""
-        with self.call(None):
+        if self._keys is not None:
+            self._keys.refuse()
+            return
+        with self._translated(None):
             found = await asyncio.to_thread(self._find_credentials)
         if found is not None:
             # A new client would break off what the old one has under way.
@@ -108,13 +120,24 @@ class S3Connection:
     def call(
         self, path: str | None, *, condition: WriteCondition | None = None, write: bool = False
     ) -> Iterator[None]:
-        """Around each use of the client: SDK errors leave it as storage errors."""
+        """Around each request: SDK errors leave it as storage errors.
+
+        Credentials that have worked and are refused now may have been exchanged for others
+        in their file: the request may be made again, with what is found there then.
+        """
         try:
-            with translated(Call(self.bucket, self.endpoint, path, condition, write)):
+            with self._translated(path, condition, write):
                 yield
-        except UnauthenticatedError:
-            self._refused = True
+        except UnauthenticatedError as error:
+            error.retryable |= self._worked and self._renewable
+            self._worked, self._refused = False, True
             raise
+        self._worked = True
+
+    def _translated(
+        self, path: str | None, condition: WriteCondition | None = None, write: bool = False
+    ) -> AbstractContextManager[None]:
+        return translated(Call(self.bucket, self.endpoint, path, condition, write))
 
     async def check_bucket(self) -> None:
         """`ConfigurationError` if there is no bucket; asked only until something was found in it.
@@ -155,7 +178,7 @@ class S3Connection:
         # Importing the SDK, reading its models and looking for credentials takes up to a
         # second, mostly without a pause: so it is done in a thread, by an event loop of that
         # thread. Nothing of a client belongs to a loop before its first request.
-        with self.call(None):
+        with self._translated(None):
             context, client = await asyncio.to_thread(self._make)
         self.endpoint = client.meta.endpoint_url
         self.sends_checksums = wants_checksums(client)
@@ -183,6 +206,8 @@ class S3Connection:
             **self._config,
         )
         session = AioSession(profile=self._profile)
+        if self._keys is not None:
+            provide(session, self._keys)
         parsers = session.get_component("response_parser_factory")
         parsers.set_parser_defaults(timestamp_parser=timestamp)
         try:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from .base import BaseStorageService
+from .credentials import CredentialsFunction, check_alone
 from .errors import ConfigurationError
 from .values import is_endpoint
 
@@ -60,6 +61,13 @@ class S3Options(BaseStorageService):
     session_token = Unicode(
         config=True,
         help="Token of a temporary access_key_id. It is never renewed: better use a role.",
+    )
+
+    credentials_provider = CredentialsFunction(
+        config=True,
+        help="A function without arguments, or its name (package.module.function), that returns "
+        "credentials as STS does: a dict with AccessKeyId, SecretAccessKey, SessionToken and "
+        "Expiration. Called in a thread when they are needed and again before they end.",
     )
 
     ca_bundle = Unicode(
@@ -161,6 +169,10 @@ class S3Options(BaseStorageService):
 
     def check_options(self) -> None:
         """`ConfigurationError` with one sentence on the first option that cannot be meant so."""
+        if self.credentials_provider is not None:
+            names = ("access_key_id", "profile_name", "anonymous")
+            others = {f"S3Storage.{name}": getattr(self, name) for name in names}
+            check_alone("S3Storage.credentials_provider", others)
         for wrong, sentence in self._faults():
             if wrong:
                 raise ConfigurationError(sentence)

@@ -83,7 +83,7 @@ def test_options_come_from_traitlets_configuration() -> None:
 
 def test_every_option_explains_itself() -> None:
     own = set(GCSStorage.class_traits(config=True)) - set(BaseStorageService.class_traits())
-    assert len(own) == 15
+    assert len(own) == 16
     for name in own:
         assert GCSStorage.class_traits()[name].help.endswith("."), name
 
