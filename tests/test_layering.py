@@ -17,6 +17,7 @@ BASE_MODULES = {
     *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
     *("credentials", "digests", "refusals", "threads", "transfer", "values", "workers"),
 }
+TOPS = {"contents", "copying", "testing"}
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -26,8 +27,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "factory": {"base", "factory", "wrappers"},
     "storage": {"base", "factory"},
     "contents": {"package", "contents", "storage", "base", "factory", "wrappers"},
+    "copying": {"copying", "storage", "base", "factory", "wrappers", "local"},
     "testing": {"testing", "storage", "base", "factory", "wrappers", *PROVIDERS},
-    "app": {"package", "app", "contents", "storage", "base", "factory", "wrappers", "testing"},
+    "app": {
+        "package",
+        "app",
+        "contents",
+        "copying",
+        "storage",
+        "base",
+        "factory",
+        "wrappers",
+        "testing",
+    },
     "package": set(),
 }
 """Which groups of modules a group may import; "app" is all that is above the contents."""
@@ -41,6 +53,7 @@ OUTSIDE: dict[str, set[str]] = {
     "wrappers": {"anyio", "cachetools", "stamina", "traitlets", "typing_extensions"},
     "factory": {"traitlets"},
     "storage": set(),
+    "copying": set(),
     "package": set(),
 }
 """Which packages of others a group may import when it is loaded; not listed: any but an SDK."""
@@ -89,7 +102,7 @@ def group_of(module: str) -> str | None:
     """The layer that a module of ours belongs to; None: none."""
     _, top, rest = (*module.split(".", 2), "", "")[:3]
     if top != "storage":
-        return {"": "package", "contents": "contents", "testing": "testing"}.get(top, "app")
+        return {"": "package"}.get(top, top if top in TOPS else "app")
     name = rest.split(".")[0]
     family = name.split("_")[0]
     if name in BASE_MODULES:

@@ -1,4 +1,4 @@
-"""The command ``jupyter nbforge``: JupyterLab on a storage URL, or on a server of its own."""
+"""The command ``jupyter nbforge``: JupyterLab on a storage URL, copies and lists of files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..storage.errors import StorageError
 from ..testing.servers import ServerError
+from . import file_arguments
 from .errors import CommandError
 
 INTERRUPTED = 130
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         help="where the S3 server keeps its data (default: jupyter_nbforge/demo in "
         "Jupyter's data directory)",
     )
+    file_arguments.add_commands(commands)
     return top
 
 
@@ -79,6 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     known, passed_on = parser().parse_known_args(argv)
     try:
+        if known.command in file_arguments.COMMANDS:
+            from .files import run_files
+
+            return run_files(known, passed_on)
         if known.command == "demo":
             from .demo import run_demo
 
@@ -89,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_lab(known.url, passed_on)
     except (CommandError, ServerError, StorageError) as error:
         sys.stderr.write(f"jupyter nbforge: {error}\n")
-        return 1
+        return 2 if known.command == "copy" else 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -62,6 +62,11 @@ class PrefixStorage(WrapperStorage):
         self._reported: LRUCache[str, bool] = LRUCache(_REPORTED)
 
     @property
+    def root(self) -> str:
+        """What every key of `inner` begins with: the prefix with a trailing ``/``, or empty."""
+        return self._root
+
+    @property
     def url(self) -> str:
         if not self._root:
             return self.inner.url
