@@ -31,6 +31,11 @@ class Ran:
         found = re.findall(r"(\d+) (?:would be )?([a-z ]+)", summary)
         return {word.removesuffix(" already"): int(number) for number, word in found}
 
+    @property
+    def problems(self) -> list[str]:
+        """What it has said on stderr beside how far it is."""
+        return [line for line in self.err.splitlines() if "found so far" not in line]
+
 
 @dataclass
 class Command:

@@ -96,7 +96,7 @@ async def test_only_the_version_that_was_compared_is_replaced() -> None:
         await inner.put("a", b"theirs")
 
     target = FaultyStorage(inner, Fault("put", hook=overtake))
-    summary, notes = await copied(source, target, overwrite="changed")
+    _, notes = await copied(source, target, overwrite="changed")
     assert notes.actions == {"a": "failed"}
     assert await read(inner, "a") == b"theirs"
 
@@ -187,7 +187,7 @@ async def test_what_on_a_disk_is_no_file_is_told_of(tmp_path: Path) -> None:
     assert not summary.complete
     names = ("to-folder", "out", "loop", "gone", "pipe", "*udcff")
     summary, _ = await copied(LocalStorage(root=str(root)), target, exclude=names)
-    assert summary.counts["left out"] == 1  # the name that no pattern can have
+    assert summary.complete
 
 
 async def test_of_a_disk_only_empty_folders_are_copied_for_themselves(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ async def test_uploads_that_a_killed_copy_has_left_are_ended(tmp_path: Path) -> 
     assert summary.ended_uploads == 0
     summary, _ = await copied(MemoryStorage(), target, stale_seconds=-1.0)
     assert summary.ended_uploads == 1
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
 
 
 async def test_the_listing_waits_for_the_copies() -> None:

@@ -74,7 +74,7 @@ async def test_a_tree_goes_round_all_stores_and_comes_back_as_it_was(
     for number, (one, other) in enumerate(itertools.pairwise(places)):
         begun = time.monotonic()
         ran = await command.run("copy", one, other, *options)
-        assert (ran.status, ran.err) == (0, "")
+        assert (ran.status, ran.problems) == (0, [])
         figures.append(
             f"{one.split(':')[0][:3]}: {ran.out.strip()} {time.monotonic() - begun:.0f} s"
         )
