@@ -11,7 +11,11 @@ c = get_config()  # noqa: F821 - Jupyter gives it to this file
 STORE = os.environ["TEAM_STORE"].rstrip("/")
 
 c.ServerApp.contents_manager_class = "jupyter_nbforge.NBForgeContentsManager"
-c.NBForgeContentsManager.storage_url = f"{STORE}/users/{{username}}"
+c.NBForgeContentsManager.mounts = {
+    "": f"{STORE}/users/{{username}}",
+    "shared": f"{STORE}/shared",
+    "teams/{group}": f"{STORE}/groups/{{group}}",
+}
 
 # Servers and kernels that nobody uses end: what they hold in memory is lost, no file is.
 c.ServerApp.shutdown_no_activity_timeout = 8 * 3600

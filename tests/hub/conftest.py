@@ -26,6 +26,8 @@ from .processes import Hub, Proxy
 BUCKET = "team"
 PEOPLE = ("ada", "bob", "eve", "%2e%2e%2fbob")
 """The last one is what somebody may choose who wants to be taken for bob."""
+GROUPS = {"physics": ("ada", "bob"), "biology": ("ada",)}
+
 NAMED = "gpu"
 """A second server of the first one."""
 
@@ -99,6 +101,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
             try:
                 with ThreadPoolExecutor() as pool:
                     list(pool.map(Person.log_in, (*people, admin)))
+                    for group, members in GROUPS.items():
+                        admin.ask_hub("POST", f"groups/{group}", {"users": list(members)})
                     starts = [pool.submit(person.start) for person in people]
                     starts.append(pool.submit(people[0].start, NAMED))
                     for start in starts:

@@ -7,7 +7,7 @@ import base64
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from .conftest import NAMED, World, saved
+from .conftest import GROUPS, NAMED, World, refused, saved
 from .people import Person, notebook
 
 pytestmark = pytest.mark.timeout(300)
@@ -50,6 +50,30 @@ def test_a_named_server_has_the_same_files_and_a_conflict_says_who_it_was(world:
     assert conflict.status == 409
     assert "was changed in the store since it was opened here" in conflict.message
     assert conflict.message.count("by ada") == 1
+
+
+def test_the_shared_folder_is_one_for_all_and_a_conflict_says_who_it_was(world: World) -> None:
+    ada, bob = world.person("ada"), world.person("bob")
+    saved(world, ada.save("shared/plan.ipynb", "from ada"))
+    for person in world.people:
+        assert person.open("shared/plan.ipynb") == "from ada"
+    saved(world, bob.save("shared/plan.ipynb", "from bob"))
+    conflict = ada.ask("PUT", "shared/plan.ipynb", {"type": "notebook", "content": notebook("x")})
+    assert conflict.status == 409
+    assert "by bob" in conflict.message
+    assert bob.open("shared/plan.ipynb") == "from bob"
+    assert "shared/plan.ipynb" in world.store.paths("shared/")
+
+
+def test_each_group_has_a_folder_that_only_its_members_see(world: World) -> None:
+    ada, bob, eve = map(world.person, ("ada", "bob", "eve"))
+    saved(world, ada.save("teams/physics/data.ipynb", "of the group"))
+    assert bob.open("teams/physics/data.ipynb") == "of the group"
+    assert {model["name"] for model in ada.ask("GET", "teams").body["content"]} == set(GROUPS)
+    assert [model["name"] for model in bob.ask("GET", "teams").body["content"]] == ["physics"]
+    for person, group in ((eve, "physics"), (eve, "biology"), (bob, "biology")):
+        refused(world, person.ask("GET", f"teams/{group}"), 404)
+    assert "groups/physics/data.ipynb" in world.store.paths("groups/")
 
 
 def test_a_stopped_server_leaves_nothing_open_and_the_next_has_all_that_was_saved(
