@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
     *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
-    *("credentials", "digests", "refusals", "threads", "transfer", "values", "workers"),
+    *("credentials", "diagnosis", "digests", "refusals", "threads", "transfer", "trials"),
+    *("values", "workers"),
 }
 TOPS = {"contents", "copying", "testing"}
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}

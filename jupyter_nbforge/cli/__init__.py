@@ -32,6 +32,18 @@ time. Sample notebooks are put into the bucket where they are missing; yours are
 overwritten. Anything unknown here goes to JupyterLab as it is, for example --no-browser.
 """
 
+_CHECK = """\
+Find out in plain words whether a storage can be used, and what to change if not: the SDK,
+the way to the store, the credentials, the bucket, each permission on the prefix, and whether
+the store keeps its word on conditional writes. What is written for it is hidden, small and
+deleted again. Without a URL it is the configured storage.
+
+Anything else goes where JupyterLab would take it, for example
+--S3Storage.endpoint_url=https://minio.example.org
+
+Exit status: 0 all is well, 1 something failed, 2 wrong usage or configuration.
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without what is passed on to JupyterLab."""
@@ -59,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
         "Jupyter's data directory)",
     )
     file_arguments.add_commands(commands)
+    check = _subcommand(commands, "check", "find out whether a storage can be used", _CHECK)
+    check.usage = "jupyter nbforge check [URL] [--json] [--read-only] [--strict] [options]"
+    check.add_argument("url", metavar="URL", nargs="?", help="as for lab")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    check.add_argument("--read-only", action="store_true", help="write nothing")
+    check.add_argument("--strict", action="store_true", help="a warning is a failure")
     return top
 
 
@@ -85,6 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from .files import run_files
 
             return run_files(known, passed_on)
+        if known.command == "check":
+            from .check import Wanted, run_check
+
+            wanted = Wanted(known.url, known.json, known.read_only, known.strict)
+            return run_check(wanted, passed_on)
         if known.command == "demo":
             from .demo import run_demo
 
@@ -95,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_lab(known.url, passed_on)
     except (CommandError, ServerError, StorageError) as error:
         sys.stderr.write(f"jupyter nbforge: {error}\n")
-        return 2 if known.command == "copy" else 1
+        return 2 if known.command in ("check", "copy") else 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

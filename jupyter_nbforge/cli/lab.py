@@ -20,6 +20,7 @@ from ..contents.manager import NBForgeContentsManager
 from ..storage.base import BaseStorageService
 from ..storage.factory import create_storage_service
 from ..storage.mounts import create_mounted_storage
+from ..storage.values import is_installed
 from .errors import CommandError, require
 
 MANAGER = "jupyter_nbforge.NBForgeContentsManager"
@@ -50,16 +51,21 @@ def require_jupyterlab() -> None:
 
 
 def read_configuration(arguments: Sequence[str]) -> Config:
-    """The configuration that the server will have: its files and the command line."""
+    """The configuration that the server will have: its files and the command line.
+
+    Where JupyterLab is not installed, that of the server alone.
+    """
     reader = ServerApp(log_level=logging.CRITICAL)
-    lab = _lab_app()
-    reader.aliases = {**reader.aliases, **lab.aliases}
-    reader.flags = {**reader.flags, **lab.flags}
+    lab = _lab_app() if is_installed("jupyterlab") else None
+    if lab is not None:
+        reader.aliases = {**reader.aliases, **lab.aliases}
+        reader.flags = {**reader.flags, **lab.flags}
     # The server as far as its configuration: no port, no extension, no output.
     JupyterApp.initialize(reader, list(arguments))
-    file = f"jupyter_{lab.name}_config"
-    Application.load_config_file(reader, file, path=reader.config_file_paths)
-    reader.update_config(reader.cli_config)
+    if lab is not None:
+        file = f"jupyter_{lab.name}_config"
+        Application.load_config_file(reader, file, path=reader.config_file_paths)
+        reader.update_config(reader.cli_config)
     return reader.config
 
 

@@ -12,6 +12,7 @@ from .azure_batch import AzureBatches
 from .azure_client import MAX_PUT_SIZE, AzureConnection
 from .azure_copies import AzureCopies, Copy
 from .azure_credentials import tokens_from
+from .azure_diagnosis import AzureDiagnosis
 from .azure_directories import AzureDirectories
 from .azure_errors import DirectoryNotEmptyError
 from .azure_links import MAX_DELEGATED_SECONDS, MAX_SECONDS
@@ -28,6 +29,7 @@ from .azure_values import (
     whole_size,
 )
 from .base import MultipartUpload
+from .diagnosis import Diagnosis
 from .errors import (
     NotFoundError,
     NotSupportedError,
@@ -307,6 +309,9 @@ class AzureStorage(AzureOptions):
         permission = "cw" if options.get("method") == "PUT" else "r"
         bound = link_parameters(options)
         return await self._copies.links.signed_url(path, permission, math.ceil(expires_in), **bound)
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        return AzureDiagnosis(self, prefix, self._connection)
 
     async def aclose(self) -> None:
         await self._connection.aclose()

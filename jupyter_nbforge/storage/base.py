@@ -13,6 +13,7 @@ from urllib.parse import SplitResult
 from traitlets import MetaHasTraits
 from traitlets.config import LoggingConfigurable
 
+from .diagnosis import Diagnosis
 from .errors import (
     AlreadyExistsError,
     InvalidPathError,
@@ -351,6 +352,10 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     def recall_folder(self, folder: str, *, max_age: float | None = None) -> bool | None:
         """As `recall`, whether a folder exists; from a listing at most `max_age` seconds old."""
         return None
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        """What `jupyter nbforge check` asks of this provider, for what begins with `prefix`."""
+        return Diagnosis(self, prefix)
 
     @final
     async def list_notebooks(self, prefix: str = "") -> list[NotebookInfo]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .base import MultipartUpload
+from .diagnosis import Diagnosis
 from .errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -19,6 +20,7 @@ from .errors import (
     UnavailableError,
 )
 from .gcs_client import Answer, GCSConnection
+from .gcs_diagnosis import GCSDiagnosis
 from .gcs_errors import About
 from .gcs_links import signed_url
 from .gcs_listing import list_pages
@@ -352,6 +354,9 @@ class GCSStorage(GCSOptions):
         return await signed_url(
             self._connection, path, expires_in, options, self.signing_account, self.user_project
         )
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        return GCSDiagnosis(self, prefix, self._connection)
 
     async def aclose(self) -> None:
         await self._connection.aclose()

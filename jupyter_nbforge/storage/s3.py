@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .base import MultipartUpload
+from .diagnosis import Diagnosis
 from .errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -25,6 +26,7 @@ from .s3_batch import BATCH_SIZE, delete_batch
 from .s3_client import S3Connection
 from .s3_conditions import S3Conditions
 from .s3_credentials import keys_from
+from .s3_diagnosis import S3Diagnosis
 from .s3_listing import list_pages
 from .s3_multipart import MAX_PARTS, MIN_PART_SIZE, S3Upload, copy_in_parts, kept_headers
 from .s3_options import S3Options
@@ -370,6 +372,9 @@ class S3Storage(S3Options):
                 Params={"Bucket": self.bucket, "Key": path, **link_parameters(options)},
                 ExpiresIn=math.ceil(expires_in),
             )
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        return S3Diagnosis(self, prefix, self._connection)
 
     async def aclose(self) -> None:
         await self._conditions.aclose()

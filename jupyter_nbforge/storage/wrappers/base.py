@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
+from ..diagnosis import Diagnosis
 from ..types import (
     ByteRange,
     Capabilities,
@@ -156,3 +157,6 @@ class WrapperStorage(BaseStorageService):
 
     def recall_folder(self, folder: str, *, max_age: float | None = None) -> bool | None:
         return self.inner.recall_folder(folder, max_age=max_age)
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        return self.inner.diagnosis(prefix)

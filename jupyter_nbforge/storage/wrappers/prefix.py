@@ -13,6 +13,7 @@ from cachetools import LRUCache
 from traitlets import Unicode
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
+from ..diagnosis import Diagnosis
 from ..errors import ConfigurationError, InvalidPathError, StorageError
 from ..paths import as_prefix, check_path, invalid_reason
 from ..types import (
@@ -269,6 +270,9 @@ class PrefixStorage(WrapperStorage):
         if folder and invalid_reason(folder) is not None:
             return None
         return self.inner.recall_folder((self._root + folder).rstrip("/"), max_age=max_age)
+
+    def diagnosis(self, prefix: str = "") -> Diagnosis:
+        return self.inner.diagnosis(self._root + prefix)
 
     def _key(self, path: str) -> str:
         check_path(path)

@@ -1,0 +1,160 @@
+"""``jupyter nbforge check``: a diagnosis of a storage in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from traitlets.config import Config
+
+from ...storage.base import BaseStorageService
+from ...storage.diagnosis import Finding
+from ...storage.errors import ConfigurationError, MissingExtraError
+from ...storage.factory import create_storage_service
+from ...storage.wrappers import PrefixStorage, RetryStorage
+from ..errors import CommandError
+from ..lab import read_configuration
+from .display import watcher_for, write_document
+from .results import Step, StepResult, StorageReport, exit_code
+from .runner import Watcher, run
+from .steps import CONFIGURATION, SDK
+from .world import World
+
+_MAX_ATTEMPTS = 3
+"""Of each request: a diagnosis is to tell of a trouble, but not of a single lost packet."""
+
+_MANAGER = "NBForgeContentsManager"
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_INTERRUPTED = 128
+"""Exit status of a program that a signal ended, less its number, as shells count it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for on the command line."""
+
+    url: str | None
+    as_json: bool = False
+    read_only: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One storage to check. `mount` is its folder in the tree of people, None if it is all."""
+
+    url: str | None
+    mount: str | None = None
+    read_only: bool = False
+
+
+def run_check(wanted: Wanted, arguments: Sequence[str]) -> int:
+    """Check the storage of the URL, else the configured one; returns the exit status.
+
+    `arguments` are options as JupyterLab takes them.
+    """
+    if wanted.url is not None and "://" not in wanted.url:
+        raise CommandError(f"{wanted.url!r} is not a storage URL; give one such as s3://bucket.")
+    config = read_configuration(arguments)
+    watcher = watcher_for(sys.stdout, as_json=wanted.as_json)
+    reports: list[StorageReport] = []
+
+    async def check_all() -> None:
+        for place in places(wanted, config):
+            await _check(place, config, watcher, reports)
+
+    interrupted = asyncio.run(_until_signal(check_all))
+    if wanted.as_json:
+        write_document(reports, sys.stdout, strict=wanted.strict)
+    return interrupted or exit_code(reports, strict=wanted.strict)
+
+
+def places(wanted: Wanted, config: Config) -> list[Place]:
+    """What to check: the URL that was given, else what is configured."""
+    manager = config.get(_MANAGER, {})
+    read_only = wanted.read_only or bool(manager.get("read_only"))
+    return [Place(wanted.url or manager.get("storage_url") or None, None, read_only)]
+
+
+async def _check(
+    place: Place, config: Config, watcher: Watcher, reports: list[StorageReport]
+) -> None:
+    report = StorageReport(place.url or "the configured storage", place.mount)
+    reports.append(report)
+    storage, error = _create(place.url, config)
+    report.url = storage.url if storage else report.url
+    watcher.storage(report)
+    for step, finding in _first_findings(config, error):
+        report.results.append(StepResult(step, finding))
+        watcher.done(report.results[-1])
+    if storage is None:
+        report.misconfigured = not isinstance(error, MissingExtraError)
+        watcher.finish(report)
+        return
+    links = float(config.get(_MANAGER, {}).get("max_link_lifetime", 1)) >= 1
+    world = World(storage, storage.diagnosis(), report, place.read_only, links)
+    try:
+        await run(world, watcher)
+    finally:
+        await storage.aclose()
+        watcher.finish(report)
+
+
+def _create(
+    url: str | None, config: Config
+) -> tuple[BaseStorageService | None, ConfigurationError | None]:
+    """The storage as it is below its prefix, without what remembers; or what is wrong."""
+    try:
+        storage = create_storage_service(url, config=config, wrap=False)
+        root = str(config.get(_MANAGER, {}).get("root_dir", "")).strip("/")
+        storage = PrefixStorage(storage, prefix=root) if root else storage
+        return RetryStorage(storage, config=config, max_attempts=_MAX_ATTEMPTS), None
+    except ConfigurationError as error:
+        return None, error
+
+
+def _first_findings(config: Config, error: ConfigurationError | None) -> list[tuple[Step, Finding]]:
+    if error is not None and not isinstance(error, MissingExtraError):
+        return [(CONFIGURATION, Finding("failed", error.message))]
+    names = [
+        f"{section}.{option}"
+        for section, options in sorted(config.items())
+        if section.endswith("Storage") or section == _MANAGER
+        for option in sorted(options)
+    ]
+    told = ", ".join(names) or "no options are set"
+    found = [(CONFIGURATION, Finding("ok", f"Read: {told}."))]
+    if error is not None:
+        found.append((SDK, Finding("failed", error.message)))
+    return found
+
+
+async def _until_signal(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Do `work`; a signal cancels it, once, and is waited for. The exit status of that, else 0."""
+    task = asyncio.ensure_future(work())
+    loop = asyncio.get_running_loop()
+    came: list[int] = []
+
+    def stop(number: int) -> None:
+        if not came:
+            came.append(number)
+            sys.stderr.write("\nStopping; what was written is deleted first ...\n")
+            task.cancel()
+
+    for name in _SIGNALS:
+        # Windows has no such handlers: there asyncio itself cancels at Ctrl+C.
+        with suppress(NotImplementedError, AttributeError):
+            number = getattr(signal, name)
+            loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not came:
+            raise
+        return _INTERRUPTED + came[0]
+    return 0
