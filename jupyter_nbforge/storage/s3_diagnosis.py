@@ -130,8 +130,8 @@ class S3Diagnosis(Diagnosis):
         if region and signed not in (region, "aws-global"):
             return Finding(
                 "warning",
-                f"The bucket {self.storage.bucket!r} is{where}, and requests are signed for "
-                f"{signed}, which this store lets pass.{denied}",
+                f"The bucket {self.storage.bucket!r} is{where}, and the server is set to {signed}: "
+                f"the SDK finds its way there by redirects.{denied}",
                 f"Set S3Storage.region_name to {region!r}.",
             )
         return Finding("ok", f"The bucket {self.storage.bucket!r} is there{where}.{denied}")

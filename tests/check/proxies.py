@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import unquote
 
 from aiohttp import web
 from typing_extensions import Self
@@ -22,23 +23,28 @@ class OtherRegion(CountingProxy):
     """As Amazon S3 answers for a bucket of `region` to what is signed for another one.
 
     With `redirects` by HTTP 301, else by 400; a HEAD has no body, so the header alone tells.
+    Unless it is `told`, no answer names the region.
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     """
 
-    def __init__(self, target: str, region: str, *, redirects: bool = False) -> None:
+    def __init__(
+        self, target: str, region: str, *, redirects: bool = False, told: bool = True
+    ) -> None:
         super().__init__(target)
         self.region = region
+        self.told = told
         self.redirects = redirects
 
     async def _passed(self, request: web.BaseRequest, target: URL) -> Passed | web.StreamResponse:
-        if f"/{self.region}/s3/" in request.headers.get("Authorization", ""):
+        signed = request.headers.get("Authorization", "") or request.query_string
+        if f"/{self.region}/s3/" in unquote(signed):
             return await super()._passed(request, target)
         status = 301 if self.redirects else 400
-        headers = {"x-amz-bucket-region": self.region}
+        headers = {"x-amz-bucket-region": self.region} if self.told else {}
         if request.method == "HEAD":
             return web.Response(status=status, headers=headers)
         code = "PermanentRedirect" if self.redirects else "AuthorizationHeaderMalformed"
-        where = "" if self.redirects else f"<Region>{self.region}</Region>"
+        where = "" if self.redirects or not self.told else f"<Region>{self.region}</Region>"
         body = f"<Error><Code>{code}</Code><Message>by the proxy</Message>{where}</Error>"
         return web.Response(
             status=status, text=body, content_type="application/xml", headers=headers

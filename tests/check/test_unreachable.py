@@ -89,7 +89,11 @@ def test_a_certificate_that_is_not_checked_is_a_warning(
 
 @pytest.mark.parametrize(
     ("minutes", "result", "said"),
-    [(-20, "failed", "20 min ahead of"), (20, "failed", "20 min behind"), (5, "warning", "5 min")],
+    [
+        (-20, "failed", "20 min ahead of"),
+        (20, "failed", "20 min behind"),
+        (5, "warning", "5 min behind"),
+    ],
 )
 def test_a_clock_that_differs_is_told_with_its_difference(
     check: Check, clouds: Clouds, on: On, minutes: int, result: str, said: str

@@ -200,7 +200,7 @@ async def clock(target: Target) -> Finding:
 
 
 def _span(seconds: int) -> str:
-    return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds >= 120 else f"{seconds} s"
 
 
 async def _date_of(target: Target) -> float | None:
