@@ -38,6 +38,9 @@ class OtherRegion(CountingProxy):
     async def _passed(self, request: web.BaseRequest, target: URL) -> Passed | web.StreamResponse:
         signed = request.headers.get("Authorization", "") or request.query_string
         if f"/{self.region}/s3/" in unquote(signed):
+            if request.method == "HEAD" and request.path.count("/") == 1:
+                # Of the bucket: the server behind would name a region of its own.
+                return web.Response(headers={"x-amz-bucket-region": self.region})
             return await super()._passed(request, target)
         status = 301 if self.redirects else 400
         headers = {"x-amz-bucket-region": self.region} if self.told else {}
