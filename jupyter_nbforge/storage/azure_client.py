@@ -61,12 +61,6 @@ class Bearer:
         self._lock = asyncio.Lock()
         self._token: AccessToken | None = None
 
-    @property
-    def source(self) -> str:
-        """The SDK's name for the one of its sources that gave the last token; "" if unknown."""
-        found = getattr(self._credential, "_successful_credential", None)
-        return "" if found is None else type(found).__name__
-
     async def header(self) -> str:
         """The value of an Authorization header."""
         async with self._lock:

@@ -62,7 +62,10 @@ class AzureDiagnosis(Diagnosis):
         assert client.bearer is not None
         with self._connection.call(None):
             await client.bearer.header()
-        source = _CREDENTIALS.get(client.bearer.source, "DefaultAzureCredential")
+        # Which of its sources has given a token, the SDK keeps to itself.
+        chain = client.bearer._credential
+        found: object = getattr(chain, "_successful_credential", None)
+        source = _CREDENTIALS.get(type(found).__name__, "the identity that the SDK has found")
         return Finding("ok", f"From {source}; it gives tokens.")
 
     async def bucket(self) -> Finding:

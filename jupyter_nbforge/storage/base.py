@@ -284,8 +284,7 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
         """End uploads in parts below `prefix` that nobody has fed for `older_than` seconds.
 
-        They are what a process that was killed has left behind: invisible, and billed.
-        Returns how many there were; 0 also where the store drops them by itself.
+        Killed processes leave them. Returns how many; 0 also where the store drops them itself.
         """
         del prefix, older_than
         return 0
