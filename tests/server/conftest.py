@@ -35,6 +35,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     """A function from the name of a local server, started once, to a container on it."""
     made: dict[str, Cloud] = {}
     with ExitStack() as stack:
+
         def cloud(name: str) -> Cloud:
             if name not in made:
                 folder = tmp_path_factory.mktemp(name)
