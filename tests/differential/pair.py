@@ -11,7 +11,7 @@ from typing import Any
 from tests.server.api import Answer
 
 from .answers import fields_of
-from .differences import DIFFERENCES, NOTHING, OK, STORED, Difference, Found
+from .differences import DIFFERENCES, NOTHING, OK, STORED, Difference, Found, is_time_of_store
 from .operations import Operation
 from .servers import Ours, Reference
 from .trees import BESIDE, changed_paths, file_of_checkpoint
@@ -97,7 +97,8 @@ class Pair:
             for name in names
             if theirs.get(name) != own.get(name)
         ]
-        return self._explain(found, reference, ours)
+        told = [one for one in found if not is_time_of_store(one)]
+        return self._explain(told, reference, ours)
 
     def _compare_stored(
         self, operation: Operation, answers: tuple[Answer, Answer], *, levelled: bool
