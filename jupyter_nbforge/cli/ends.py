@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from traitlets.config import Config
 from traitlets.config.loader import (
     ConfigFileNotFound,
+    DeferredConfigString,
     JSONFileConfigLoader,
-    KeyValueConfigLoader,
     PyFileConfigLoader,
 )
 
@@ -157,15 +157,17 @@ def with_options(config: Config, file: str | None, options: Iterable[str]) -> Co
 
     `CommandError` for what cannot be read.
     """
-    given = [option if option.startswith("--") else f"--{option}" for option in options]
-    for option in given:
-        if "=" not in option or "." not in option.partition("=")[0]:
+    given = Config()
+    for option in options:
+        name, found, value = option.removeprefix("--").partition("=")
+        section, dot, trait = name.partition(".")
+        if not (found and dot):
             raise CommandError(
-                f"{option.partition('=')[0].lstrip('-')!r} is no option; write it as"
-                " S3Storage.endpoint_url=https://…"
+                f"{name!r} is no option; write it as S3Storage.endpoint_url=https://…"
             )
+        given[section][trait] = DeferredConfigString(value)
     from_file = Config() if file is None else _from_file(Path(file).expanduser())
-    return _merged(config, from_file, KeyValueConfigLoader(given).load_config())
+    return _merged(config, from_file, given)
 
 
 def _from_file(file: Path) -> Config:
