@@ -14,9 +14,9 @@ PACKAGE = "jupyter_nbforge"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 BASE_MODULES = {
-    *("base", "types", "errors", "paths", "metadata", "loops", "options", "placeholders"),
-    *("credentials", "diagnosis", "digests", "refusals", "threads", "transfer", "trials"),
-    *("values", "workers"),
+    *("base", "types", "errors", "facts", "metrics", "paths", "metadata", "loops", "options"),
+    *("placeholders", "credentials", "diagnosis", "digests", "refusals", "threads", "transfer"),
+    *("trials", "values", "workers"),
 }
 TOPS = {"contents", "copying", "testing"}
 PROVIDERS = {"s3", "gcs", "azure", "local", "memory"}
@@ -49,7 +49,7 @@ MAY_IMPORT_LATE = {"package": {"app"}}
 """What it may import besides, but only within functions: the package loads nothing by itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "base": {"anyio", "cachetools", "traitlets", "typing_extensions"},
+    "base": {"anyio", "cachetools", "prometheus_client", "traitlets", "typing_extensions"},
     **{provider: {"traitlets", "typing_extensions"} for provider in PROVIDERS},
     "wrappers": {"anyio", "cachetools", "stamina", "traitlets", "typing_extensions"},
     "factory": {"traitlets"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tornado.web import HTTPError
 
 from ..storage.errors import AlreadyExistsError, NotFoundError, StorageError
+from ..storage.metrics import CONFLICTS
 from ..storage.paths import name_of
 from ..storage.types import ObjectMeta
 from .models import Model
@@ -34,6 +35,7 @@ async def conflict(
     try:
         found = await _what_is_there(manager, path)
     except StorageError:
+        CONFLICTS.labels("unknown").inc()
         return HTTPError(
             409,
             f"{name_of(path)} was changed or deleted in the store since it was opened here; it was"
@@ -42,8 +44,10 @@ async def conflict(
     if found is None:
         manager.known.show_absent(path)
         return deleted(path)
+    created = isinstance(error, AlreadyExistsError)
+    CONFLICTS.labels("created" if created else "changed").inc()
     what, advice = "changed in the store since it was opened here, last", _COMPARE
-    if isinstance(error, AlreadyExistsError):
+    if created:
         what, advice = "created in the store", _OPEN
     if is_upload(model):
         manager.known.show(found)
@@ -56,6 +60,7 @@ async def conflict(
 
 def deleted(path: str) -> HTTPError:
     """The 409 for a file that somebody else has deleted or moved away; told once."""
+    CONFLICTS.labels("deleted").inc()
     return HTTPError(
         409,
         f"{name_of(path)} was deleted or moved in the store since it was opened here; it was not"
@@ -65,6 +70,7 @@ def deleted(path: str) -> HTTPError:
 
 async def not_restored(manager: NBForgeContentsManager, path: str) -> HTTPError:
     """The 409 for a checkpoint that would overwrite what the person has not seen."""
+    CONFLICTS.labels("restore").inc()
     what = "or deleted"
     with suppress(StorageError):
         found = await _what_is_there(manager, path)

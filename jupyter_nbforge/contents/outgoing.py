@@ -17,6 +17,7 @@ from typing import Any
 from ..storage.base import BaseStorageService, MultipartUpload
 from ..storage.errors import StorageError, TooLargeError
 from ..storage.metadata import MTIME, format_mtime, stamp
+from ..storage.metrics import UPLOAD_BUFFER
 from ..storage.types import Capabilities, ObjectMeta, WriteCondition
 
 _GROWTH = 16
@@ -35,10 +36,12 @@ class Memory:
         if size > self._free:
             return False
         self._free -= size
+        UPLOAD_BUFFER.inc(size)
         return True
 
     def give(self, size: int) -> None:
         self._free += size
+        UPLOAD_BUFFER.dec(size)
 
 
 class _Collected:

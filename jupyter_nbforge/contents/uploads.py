@@ -16,6 +16,7 @@ from typing import Any
 from cachetools import TTLCache
 from tornado.web import HTTPError
 
+from ..storage.metrics import UPLOADS
 from ..storage.types import ObjectMeta, Version, WriteCondition
 from .notebooks import decode_content
 from .outgoing import Outgoing, UploadEndedError
@@ -148,17 +149,23 @@ class Uploads:
             # Whatever ended it, a cancelled request too: what is kept for it must not stay.
             self._give_up(path)
             raise
-        self._running.pop(path, None)
+        self._end(path)
         self._finished[path] = Finished(meta.version, upload.digest)
         return meta
 
     def _give_up(self, path: str) -> None:
         """Forget an upload, and free what it takes here and in the store; nobody waits for it."""
-        upload = self._running.pop(path, None)
+        upload = self._end(path)
         if upload is not None:
             task = asyncio.create_task(upload.outgoing.abort())
             self._aborting.add(task)
             task.add_done_callback(self._aborting.discard)
+
+    def _end(self, path: str) -> Upload | None:
+        upload = self._running.pop(path, None)
+        if upload is not None:
+            UPLOADS.dec()
+        return upload
 
     async def aclose(self) -> None:
         """Give up everything; what the store does not take back in ten seconds stays there."""
@@ -235,6 +242,7 @@ class Uploads:
             touched=self._timer(),
         )
         self._running[path] = upload
+        UPLOADS.inc()
         self._finished.pop(path, None)  # no chunk of this one may be appended to an earlier one
         self._set_alarm()
         return upload

@@ -21,6 +21,7 @@ from .azure_errors import GarbledAnswerError, translated
 from .azure_options import Account
 from .azure_values import answer_of, match_arguments
 from .errors import ConfigurationError, MissingExtraError, UnauthenticatedError, UnavailableError
+from .facts import note_answer, note_request
 from .loops import PerLoop
 from .refusals import Call
 from .types import IfMatch, WriteCondition
@@ -364,7 +365,10 @@ class _Session:
     async def request(self, method: str, url: str, *, data: Any = None, **options: Any) -> Any:
         body = _Body(data) if isinstance(data, bytes) and len(data) > _LARGE else data
         options["proxy"] = _proxy_for(url)
-        return await self._session.request(method, url, data=body, **options)
+        note_request("az", method)
+        answer = await self._session.request(method, url, data=body, **options)
+        note_answer(answer.headers.get("x-ms-request-id"))
+        return answer
 
 
 def _proxy_for(url: str) -> str | None:

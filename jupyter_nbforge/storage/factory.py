@@ -23,9 +23,11 @@ from .options import (
 )
 from .placeholders import fill_placeholders
 from .wrappers import (
+    AttemptMetricsStorage,
     CacheStorage,
     LimitStorage,
     LoggingStorage,
+    MetricsStorage,
     PrefixStorage,
     RetryStorage,
     ShortMemoryStorage,
@@ -36,21 +38,24 @@ ENTRY_POINTS = "jupyter_nbforge.storage"
 PROVIDER_VARIABLE = "STORAGE_PROVIDER"
 
 STACK: tuple[type[WrapperStorage], ...] = (
+    AttemptMetricsStorage,
     LimitStorage,
     RetryStorage,
     LoggingStorage,
+    MetricsStorage,
     CacheStorage,
     PrefixStorage,
     ShortMemoryStorage,
 )
 """The standard stack around a provider, innermost first; the order matters.
 
-The limit is inside the retries, so that nothing that waits for its next attempt holds a
+Attempts are counted next to the store, so that their time is the store's alone. The limit is
+inside the retries, so that nothing that waits for its next attempt holds a
 place. The log is outside them: one line for an operation with the time that it took in all
 (each retry has a line of its own), and inside the prefix, so that it shows the full paths
-of the store. The cache is outside the log, which so shows what the store was asked. The
-memory is outermost: an answer from it costs nothing below, and it knows the paths that the
-caller uses.
+of the store; operations are counted there too. The cache is outside the log, which so shows
+what the store was asked. The memory is outermost: an answer from it costs nothing below, and
+it knows the paths that the caller uses.
 """
 
 Service = TypeVar("Service", bound=BaseStorageService)
@@ -76,9 +81,9 @@ def create_storage_service(
     variables; then the default holds. Placeholders in the URL and in the prefix are filled
     from the environment (`fill_placeholders`).
 
-    With `wrap=False` the storage has no retries, no limit, no log, no cache and no memory, but it
-    stays confined to its prefix. Raises `ConfigurationError`, also a `ValueError`, with one
-    sentence that says what to change.
+    With `wrap=False` the storage has no retries, no limit, no log, no figures, no cache and no
+    memory, but it stays confined to its prefix. Raises `ConfigurationError`, also a `ValueError`,
+    with one sentence that says what to change.
     """
     environ = os.environ if environ is None else environ
     config = parent.config if config is None and parent is not None else config

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
+from .facts import note_answer, note_request
 from .gcs_options import ClientOptions
 from .threads import AbandonedError, Call, check_call, current_call
 
@@ -133,7 +134,10 @@ def _no_password(request: Any) -> Any:
 
 @cache
 def _session_class() -> type[Any]:
-    """The SDK's session, but the configured certificates count more than REQUESTS_CA_BUNDLE."""
+    """The SDK's session, but the configured certificates count more than REQUESTS_CA_BUNDLE.
+
+    Each request is noted.
+    """
     from google.auth.transport.requests import AuthorizedSession
 
     class Session(AuthorizedSession):
@@ -141,6 +145,12 @@ def _session_class() -> type[Any]:
             settings = super().merge_environment_settings(*args)
             # https://github.com/psf/requests/issues/3829
             return settings if self.verify is True else {**settings, "verify": self.verify}
+
+        def send(self, request: Any, **options: Any) -> Any:
+            note_request("gs", request.method)
+            answer = super().send(request, **options)
+            note_answer(answer.headers.get("X-GUploader-UploadID"))
+            return answer
 
     return Session
 

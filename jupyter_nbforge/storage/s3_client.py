@@ -23,6 +23,7 @@ from .errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from .facts import note_answer, note_request
 from .loops import PerLoop
 from .refusals import Call
 from .s3_credentials import KeysSource, provide
@@ -224,6 +225,8 @@ class S3Connection:
 def _watch(client: S3Client) -> None:
     """Have our handlers called by the client."""
     client.meta.events.register_last("before-call.s3", _send_at_once)
+    client.meta.events.register("before-send.s3", _note_request)
+    client.meta.events.register("response-received.s3", _note_answer)
     # Typed as Any: the stubs know of no handler that is awaited.
     handler: Any = read_page
     client.meta.events.register("before-parse.s3.ListObjectsV2", handler)
@@ -235,6 +238,15 @@ def _send_at_once(params: dict[str, Any], **kwargs: Any) -> None:
     It costs a round trip, and aiohttp waits for the answer to it without a timeout.
     """
     params["headers"].pop("Expect", None)
+
+
+def _note_request(request: Any, **kwargs: Any) -> None:
+    note_request("s3", request.method)
+
+
+def _note_answer(response_dict: dict[str, Any] | None, **kwargs: Any) -> None:
+    if response_dict is not None:
+        note_answer(response_dict["headers"].get("x-amz-request-id"))
 
 
 @cache

@@ -91,7 +91,9 @@ class ThreadBridge:
     async def run(self, function: Callable[[], T]) -> T:
         """The function's result, computed in a thread; it finds its `Call` by `current_call`."""
         call = Call()
-        future = self._submit(partial(_work, call, function))
+        # In the caller's context: what is noted there is noted of the caller's operation.
+        context = contextvars.copy_context()
+        future = self._submit(partial(context.run, _work, call, function))
         waiter = asyncio.wrap_future(future)
         try:
             await asyncio.wait([waiter])

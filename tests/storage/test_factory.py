@@ -19,9 +19,11 @@ from jupyter_nbforge.storage import (
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.options import check_config_names
 from jupyter_nbforge.storage.wrappers import (
+    AttemptMetricsStorage,
     CacheStorage,
     LimitStorage,
     LoggingStorage,
+    MetricsStorage,
     PrefixStorage,
     RetryStorage,
     ShortMemoryStorage,
@@ -45,9 +47,11 @@ def test_the_standard_stack_is_in_the_order_that_its_reasons_need() -> None:
         ShortMemoryStorage,
         PrefixStorage,
         CacheStorage,
+        MetricsStorage,
         LoggingStorage,
         RetryStorage,
         LimitStorage,
+        AttemptMetricsStorage,
         MemoryStorage,
     ):
         assert type(storage) is kind
@@ -81,7 +85,7 @@ def test_every_wrapper_takes_its_configuration() -> None:
     )
     memory: Any = create("memory", config=config)
     cache = memory.inner.inner
-    retry = cache.inner.inner
+    retry = cache.inner.inner.inner
     assert (memory.seconds, retry.max_attempts, retry.inner.max_concurrency) == (0.5, 9, 7)
     assert cache.max_bytes == 3
 

@@ -7,9 +7,11 @@ import pytest
 from jupyter_nbforge.storage import BaseStorageService, create_storage_service
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.wrappers import (
+    AttemptMetricsStorage,
     CacheStorage,
     LimitStorage,
     LoggingStorage,
+    MetricsStorage,
     MountedStorage,
     PrefixStorage,
     RetryStorage,
@@ -47,6 +49,12 @@ class TestLogging(StorageConformance):
     @pytest.fixture
     def storage(self) -> BaseStorageService:
         return LoggingStorage(MemoryStorage())
+
+
+class TestMetrics(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> BaseStorageService:
+        return MetricsStorage(AttemptMetricsStorage(MemoryStorage()))
 
 
 class TestShortMemory(StorageConformance):

@@ -6,6 +6,7 @@ from .base import WrapperStorage
 from .cache import CacheStorage
 from .limit import LimitStorage
 from .logging import LoggingStorage
+from .metrics import AttemptMetricsStorage, MetricsStorage
 from .mounted import MountedStorage
 from .prefix import PrefixStorage
 from .read_only import ReadOnlyStorage
@@ -13,9 +14,11 @@ from .retry import RetryStorage
 from .short_memory import ShortMemoryStorage
 
 __all__ = [
+    "AttemptMetricsStorage",
     "CacheStorage",
     "LimitStorage",
     "LoggingStorage",
+    "MetricsStorage",
     "MountedStorage",
     "PrefixStorage",
     "ReadOnlyStorage",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +14,8 @@ import anyio
 import stamina
 
 from ..errors import StorageError, StorageTimeoutError
+from ..facts import note_retry
+from ..metrics import RETRIES, RETRIES_REFUSED
 from .budget import RetryBudget
 
 if TYPE_CHECKING:
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _under_way: ContextVar[bool] = ContextVar("jupyter_nbforge_attempts", default=False)
+_once: ContextVar[bool] = ContextVar("jupyter_nbforge_once", default=False)
+
+
+@contextmanager
+def single_attempt() -> Iterator[None]:
+    """In the block nothing is tried again: for a question whose point is how it is answered."""
+    before = _once.get()
+    _once.set(True)
+    try:
+        yield
+    finally:
+        _once.set(before)
 
 
 def _is_not_ours(record: logging.LogRecord) -> bool:
@@ -50,6 +65,8 @@ class Attempts:
     wait_max: float
     budget: RetryBudget
     log: logging.Logger | LoggerAdapter[logging.Logger]
+    provider: str
+    show_paths: bool = True
     writes: bool = False
     last_error: StorageError | None = None
     outcome_unknown: bool = False
@@ -116,7 +133,7 @@ class Attempts:
         self.last_error = error
 
     def _back_off(self, error: Exception) -> bool | float:
-        if not (isinstance(error, StorageError) and error.retryable):
+        if not (isinstance(error, StorageError) and error.retryable) or _once.get():
             return False
         wait = self._next_wait
         if error.retry_after is not None:
@@ -125,19 +142,23 @@ class Attempts:
             return False
         # The last question: what it grants is used.
         if not self.budget.take(self.log):
+            RETRIES_REFUSED.labels(self.provider).inc()
             return False
         return True if error.retry_after is None else wait
 
     def _say_again(self) -> None:
-        if self.last_error is not None:
-            self.log.warning(
-                "%s of %r failed; attempt %d of %d follows. %s",
-                self.operation,
-                self.path,
-                self._number,
-                self.max_attempts,
-                self.last_error.message,
-            )
+        if self.last_error is None:
+            return
+        note_retry()
+        cause = type(self.last_error).__name__
+        RETRIES.labels(self.provider, self.operation, cause).inc()
+        self.log.warning(
+            "%s failed; attempt %d of %d follows. %s",
+            f"{self.operation} of {self.path!r}" if self.show_paths else self.operation,
+            self._number,
+            self.max_attempts,
+            self.last_error.message if self.show_paths else cause,
+        )
 
 
 async def in_time(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
@@ -42,6 +43,11 @@ class WrapperStorage(BaseStorageService):
         self, path: str = "", *, credentials: bool = False
     ) -> dict[str, str]:
         return await self.inner.tool_environment(path, credentials=credentials)
+
+    @cached_property
+    def provider(self) -> str:
+        """The scheme of the URL, by which figures tell stores apart."""
+        return self.url.partition(":")[0]
 
     @property
     def capabilities(self) -> Capabilities:
@@ -151,6 +157,10 @@ class WrapperStorage(BaseStorageService):
 
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+    @property
+    def last_answer(self) -> float | None:
+        return self.inner.last_answer
 
     def recall(self, path: str) -> Recalled:
         return self.inner.recall(path)

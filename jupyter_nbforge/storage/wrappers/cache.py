@@ -23,6 +23,7 @@ from traitlets import Int
 
 from ..base import BaseStorageService, MultipartUpload, check_read
 from ..errors import NotFoundError, NotModifiedError, StorageError
+from ..metrics import CACHE_READS
 from ..paths import parent_of
 from ..types import (
     ByteRange,
@@ -126,6 +127,8 @@ class CacheStorage(WrapperStorage):
             while (flight := self._reads.get(key)) is not None and not flight.watch.overtaken:
                 landing = await flight.follow()
                 if landing is not NotShared.AGAIN:
+                    if isinstance(landing, Kept):
+                        self._count("shared")
                     yield await self._landed(opened, wanted, landing)
                     return
             yield await self._lead(opened, key)
@@ -164,6 +167,7 @@ class CacheStorage(WrapperStorage):
         """Ask the store; what the read holds, in memory or of connections, is `opened`'s."""
         async with AsyncExitStack() as connection:
             answer = await self._ask(connection, wanted)
+            self._count("confirmed" if isinstance(answer, Kept) else "fetched")
             if isinstance(answer, Kept):
                 return self._held(opened, answer), answer
             kept = self._room_for(answer.meta)
@@ -207,6 +211,9 @@ class CacheStorage(WrapperStorage):
         if asked is not wanted:
             check_read(path, reader.meta, wanted.if_match)
         return reader
+
+    def _count(self, result: str) -> None:
+        CACHE_READS.labels(self.provider, result).inc()
 
     def _held(self, opened: AsyncExitStack, kept: Kept) -> ObjectReader:
         opened.callback(self._objects.release, kept)

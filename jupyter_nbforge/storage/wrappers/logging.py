@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import json
+import logging
+from datetime import datetime, timezone
+from typing import Any
 
-from ..base import MultipartUpload
-from ..errors import (
-    AlreadyExistsError,
-    NotFoundError,
-    NotModifiedError,
-    PreconditionError,
-    StorageError,
-)
-from ..types import (
-    ByteRange,
-    IfMatch,
-    LinkOptions,
-    ListPage,
-    ObjectMeta,
-    ObjectReader,
-    Version,
-    WriteCondition,
-)
-from .base import WrapperStorage
-from .upload import WrapperUpload
+from traitlets import Bool
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from .observed import ObservedStorage, Operation
 
-_EXPECTED = (AlreadyExistsError, NotFoundError, NotModifiedError, PreconditionError)
+OPERATIONS_LOG = "jupyter_nbforge.operations"
+"""The logger of the JSON lines."""
 
 
-class LoggingStorage(WrapperStorage):
+class LoggingStorage(ObservedStorage):
     """Logs every operation at DEBUG, and at WARNING one that failed other than by an answer.
 
     That nothing is there, that something is there already and that a version does not match
@@ -45,220 +23,76 @@ class LoggingStorage(WrapperStorage):
     not that of a consumer of a body or of a listing.
     """
 
-    async def head(self, path: str) -> ObjectMeta:
-        with self.operation("head", path) as noted:
-            meta = await self.inner.head(path)
-            noted.size = meta.size
-        return meta
+    json_lines = Bool(
+        False,
+        config=True,
+        help="""Write each operation as a JSON object on a line of its own, instead of into the
+        server's log: to standard error, or wherever the logger jupyter_nbforge.operations is
+        sent by c.Application.logging_config.""",
+    )
+    show_paths = Bool(
+        True,
+        config=True,
+        help="""Whether the lines name paths. Off where names of files are private; the sentence
+        of an error, which names them too, is then left out, and only its kind remains.""",
+    )
 
-    def get(
-        self,
-        path: str,
-        *,
-        byte_range: ByteRange | None = None,
-        if_match: Version | None = None,
-        if_none_match: Version | None = None,
-    ) -> AbstractAsyncContextManager[ObjectReader]:
-        opening = self.inner.get(
-            path, byte_range=byte_range, if_match=if_match, if_none_match=if_none_match
-        )
-        return self._open(path, opening)
+    def ended(self, operation: Operation) -> None:
+        if self.json_lines:
+            level = logging.WARNING if operation.failed else logging.INFO
+            _operations_log().log(level, "%s", json.dumps(self._fields(operation, level)))
+        elif operation.failed and self.show_paths:
+            self.log.warning("%s: %s", self._sentence(operation), operation.error)
+        elif operation.failed:
+            self.log.warning("%s", self._sentence(operation))
+        elif self.log.isEnabledFor(logging.DEBUG):
+            self.log.debug("%s", self._sentence(operation))
 
-    @asynccontextmanager
-    async def _open(
-        self, path: str, opening: AbstractAsyncContextManager[ObjectReader]
-    ) -> AsyncIterator[ObjectReader]:
-        noted = _Operation("get", path)
-        try:
-            async with AsyncExitStack() as stack:
-                with noted.timed():
-                    reader = await stack.enter_async_context(opening)
-                noted.size = 0
-                yield ObjectReader(reader.meta, _LoggedChunks(reader.chunks, noted))
-        finally:
-            self._log(noted)
+    def _sentence(self, operation: Operation) -> str:
+        parts = [f"{operation.name} {operation.path!r}" if self.show_paths else operation.name]
+        if operation.source is not None and self.show_paths:
+            parts.append(f"from {operation.source!r}")
+        parts += [operation.detail, f"{operation.seconds * 1000:.1f} ms"]
+        if operation.size is not None:
+            parts.append(f"{operation.size} bytes")
+        return ", ".join([part for part in parts if part] + [operation.outcome])
 
-    async def put(
-        self,
-        path: str,
-        data: bytes,
-        *,
-        condition: WriteCondition | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> ObjectMeta:
-        with self.operation("put", path, len(data)):
-            return await self.inner.put(
-                path, data, condition=condition, content_type=content_type, metadata=metadata
-            )
-
-    async def delete(self, path: str, *, condition: IfMatch | None = None) -> None:
-        with self.operation("delete", path):
-            await self.inner.delete(path, condition=condition)
-
-    async def delete_many(
-        self, paths: Iterable[str], *, versions: Mapping[str, Version] | None = None
-    ) -> None:
-        paths = list(paths)
-        with self.operation("delete_many", paths[0] if paths else "", detail=f"{len(paths)} paths"):
-            await self.inner.delete_many(paths, versions=versions)
-
-    async def list_pages(
-        self,
-        prefix: str,
-        *,
-        delimiter: str | None = "/",
-        start_after: str | None = None,
-        page_size: int | None = None,
-    ) -> AsyncIterator[ListPage]:
-        pages = self.inner.list_pages(
-            prefix, delimiter=delimiter, start_after=start_after, page_size=page_size
-        )
-        noted = _Operation("list_pages", prefix)
-        entries = count = 0
-        try:
-            while True:
-                with noted.timed():
-                    page = await anext(pages, None)
-                if page is None:
-                    return
-                count += 1
-                entries += len(page.objects) + len(page.prefixes)
-                yield page
-        finally:
-            noted.detail = f"{entries} entries on {count} pages"
-            self._log(noted)
-
-    async def copy(
-        self,
-        source: str,
-        target: str,
-        *,
-        condition: WriteCondition | None = None,
-        source_version: Version | None = None,
-    ) -> ObjectMeta:
-        with self.operation("copy", target, detail=f"from {source!r}") as noted:
-            meta = await self.inner.copy(
-                source, target, condition=condition, source_version=source_version
-            )
-            noted.size = meta.size
-        return meta
-
-    async def move(
-        self, source: ObjectMeta, target: str, *, condition: WriteCondition | None = None
-    ) -> ObjectMeta:
-        with self.operation("move", target, detail=f"from {source.path!r}") as noted:
-            meta = await self.inner.move(source, target, condition=condition)
-            noted.size = meta.size
-        return meta
-
-    async def create_multipart_upload(
-        self,
-        path: str,
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> MultipartUpload:
-        with self.operation("create_multipart_upload", path):
-            upload = await self.inner.create_multipart_upload(
-                path, content_type=content_type, metadata=metadata
-            )
-        return _LoggedUpload(self, upload)
-
-    async def abort_stale_uploads(self, prefix: str, older_than: float) -> int:
-        with self.operation("abort_stale_uploads", prefix):
-            return await self.inner.abort_stale_uploads(prefix, older_than)
-
-    async def get_presigned_url(
-        self, path: str, expires_in: float = 3600, **options: Unpack[LinkOptions]
-    ) -> str:
-        with self.operation(
-            "get_presigned_url", path, detail=f"for {options.get('method', 'GET')}"
-        ):
-            return await self.inner.get_presigned_url(path, expires_in, **options)
-
-    @contextlib.contextmanager
-    def operation(
-        self, name: str, path: str, size: int | None = None, detail: str = ""
-    ) -> Iterator[_Operation]:
-        """Time the block and log it."""
-        noted = _Operation(name, path, size, detail)
-        try:
-            with noted.timed():
-                yield noted
-        finally:
-            self._log(noted)
-
-    def _log(self, noted: _Operation) -> None:
-        if noted.error is not None and not isinstance(noted.error, _EXPECTED):
-            self.log.warning("%s: %s", noted, noted.error)
-        else:
-            self.log.debug("%s", noted)
+    def _fields(self, operation: Operation, level: int) -> dict[str, Any]:
+        facts, error = operation.facts, operation.error
+        fields: dict[str, Any] = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "level": logging.getLevelName(level),
+            "provider": self.provider,
+            "operation": operation.name,
+            "path": operation.path if self.show_paths else None,
+            "source": operation.source if self.show_paths else None,
+            "detail": operation.detail or None,
+            "seconds": round(operation.seconds, 6),
+            "bytes": operation.size,
+            "attempts": facts.attempts,
+            "requests": facts.requests,
+            "outcome": _outcome(operation),
+            "error": type(error).__name__ if error is not None else None,
+            "message": error.message if operation.failed and error and self.show_paths else None,
+            "request_id": facts.request_id or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
 
 
-@dataclass(slots=True)
-class _Operation:
-    """An operation as the log tells it."""
-
-    name: str
-    path: str
-    size: int | None = None
-    detail: str = ""
-    error: StorageError | None = None
-    outcome: str = "ok"
-    seconds: float = field(default=0.0)
-
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[None]:
-        """Count the time of the block, and note how it ends."""
-        begun = time.perf_counter()
-        try:
-            yield
-        except StorageError as error:
-            self.error, self.outcome = error, type(error).__name__
-            raise
-        except asyncio.CancelledError:
-            self.outcome = "cancelled"
-            raise
-        finally:
-            self.seconds += time.perf_counter() - begun
-
-    def __str__(self) -> str:
-        parts = [f"{self.name} {self.path!r}", self.detail, f"{self.seconds * 1000:.1f} ms"]
-        if self.size is not None:
-            parts.append(f"{self.size} bytes")
-        return ", ".join([part for part in parts if part] + [self.outcome])
+def _outcome(operation: Operation) -> str:
+    if operation.error is None:
+        return operation.outcome
+    return "failed" if operation.failed else "answered"
 
 
-class _LoggedChunks(AsyncIterator[bytes]):
-    def __init__(self, chunks: AsyncIterator[bytes], noted: _Operation) -> None:
-        self._chunks = chunks
-        self._noted = noted
-
-    async def __anext__(self) -> bytes:
-        with self._noted.timed():
-            chunk = await anext(self._chunks, None)
-        if chunk is None:
-            raise StopAsyncIteration
-        self._noted.size = (self._noted.size or 0) + len(chunk)
-        return chunk
-
-
-class _LoggedUpload(WrapperUpload):
-    def __init__(self, storage: LoggingStorage, inner: MultipartUpload) -> None:
-        super().__init__(inner)
-        self._storage = storage
-
-    async def upload_part(self, number: int, data: bytes, *, more: bool = False) -> None:
-        with self._storage.operation("upload_part", self.path, len(data), f"number {number}"):
-            await self.inner.upload_part(number, data, more=more)
-
-    async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:
-        with self._storage.operation("complete", self.path) as noted:
-            meta = await self.inner.complete(condition=condition)
-            noted.size = meta.size
-        return meta
-
-    async def _abort(self) -> None:
-        with self._storage.operation("abort", self.path):
-            await self.inner.abort()
+def _operations_log() -> logging.Logger:
+    """The logger of the JSON lines; to standard error if nobody has said where else."""
+    log = logging.getLogger(OPERATIONS_LOG)
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.propagate = False
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.INFO)
+    return log

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from traitlets import Float, Int
+from traitlets import Bool, Float, Int
 
 from ..base import BaseStorageService, MultipartUpload
 from ..errors import (
@@ -100,6 +100,13 @@ class RetryStorage(WrapperStorage):
         allows one retry for every two answers in the long run.""",
     )
 
+    show_paths = Bool(
+        True,
+        config=True,
+        help="""Whether the line in the log about a retry names the path. Off: only the operation
+        and the kind of error; see LoggingStorage.show_paths.""",
+    )
+
     def __init__(self, inner: BaseStorageService, **kwargs: Any) -> None:
         super().__init__(inner, **kwargs)
         self._budget = RetryBudget(self.retry_budget, self.retry_refill)
@@ -117,6 +124,8 @@ class RetryStorage(WrapperStorage):
             wait_max=self.wait_max,
             budget=self._budget,
             log=self.log,
+            provider=self.provider,
+            show_paths=self.show_paths,
             writes=writes,
         )
 

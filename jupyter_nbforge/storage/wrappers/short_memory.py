@@ -18,6 +18,7 @@ from traitlets import Float
 
 from ..base import BaseStorageService, MultipartUpload, Recalled
 from ..errors import NotFoundError, StorageError
+from ..metrics import SHORT_MEMORY
 from ..paths import as_prefix, parent_of
 from ..types import (
     ByteRange,
@@ -79,6 +80,7 @@ class ShortMemoryStorage(WrapperStorage):
 
     async def head(self, path: str) -> ObjectMeta:
         fact = self._fact(path)
+        self._count("head", fact is not None and fact.own)
         if fact is not None and fact.own:
             if isinstance(fact.found, ObjectMeta):
                 return fact.found
@@ -198,6 +200,7 @@ class ShortMemoryStorage(WrapperStorage):
     ) -> AsyncIterator[ListPage]:
         whole = start_after is None
         known = self._listing(prefix, delimiter, self.seconds) if whole else None
+        self._count("list_pages", known is not None)
         if known is not None:
             for page in known.pages:
                 yield page
@@ -219,7 +222,16 @@ class ShortMemoryStorage(WrapperStorage):
         self._forget_all()
         await self.inner.aclose()
 
+    def _count(self, question: str, remembered: bool) -> None:
+        result = "remembered" if remembered else "asked"
+        SHORT_MEMORY.labels(self.provider, question, result).inc()
+
     def recall(self, path: str) -> Recalled:
+        found = self._recall(path)
+        self._count("recall", found is not None)
+        return found
+
+    def _recall(self, path: str) -> Recalled:
         fact = self._fact(path)
         folder = path if path.endswith("/") else as_prefix(parent_of(path))
         listings = [self._listing(prefix, "/", self.seconds) for prefix in {folder, path}]
