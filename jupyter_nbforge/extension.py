@@ -23,6 +23,7 @@ from .storage.errors import (
     StorageError,
     UnauthenticatedError,
 )
+from .storage.metrics import LOOP_DELAY
 
 _FIRST_SWEEP = 60.0
 _SWEEP_EVERY = 6 * 3600.0
@@ -75,10 +76,19 @@ def _end_well_when_interrupted(server: ServerApp) -> None:
         signal.signal(signal.SIGINT, lambda number, frame: server.stop(from_signal=True))
 
 
+async def _watch_loop() -> None:
+    """Measure once a second how late the event loop is."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + 1.0
+        await asyncio.sleep(1.0)
+        LOOP_DELAY.observe(max(0.0, loop.time() - due))
+
+
 class NBForgeExtension(ExtensionApp):
     """Does nothing unless the server's contents manager is ours."""
 
-    _sweeping: asyncio.Future[None] | None = None
+    _background: tuple[asyncio.Future[None], ...] = ()
 
     name = "jupyter_nbforge"
     app_name = "jupyter_nbforge"
@@ -99,11 +109,12 @@ class NBForgeExtension(ExtensionApp):
         environment.attach(self.serverapp.session_manager, self.serverapp.kernel_manager)
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
-        self.serverapp.io_loop.add_callback(self._begin_sweeps, manager)
+        self.serverapp.io_loop.add_callback(self._begin_background, manager)
         self.serverapp.io_loop.add_callback(_end_well_when_interrupted, self.serverapp)
 
-    def _begin_sweeps(self, manager: NBForgeContentsManager) -> None:
-        self._sweeping = asyncio.ensure_future(_sweep(manager))
+    def _begin_background(self, manager: NBForgeContentsManager) -> None:
+        work = (_sweep(manager), _watch_loop())
+        self._background = tuple(asyncio.ensure_future(task) for task in work)
 
     async def _check_storage(self) -> None:
         """List the storage once; what cannot mend itself ends the server with one sentence.
@@ -139,8 +150,8 @@ class NBForgeExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Close what the contents manager has open."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._background:
+            task.cancel()
         manager = self._manager
         if manager is not None:
             await manager.aclose()

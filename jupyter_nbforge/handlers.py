@@ -1,24 +1,34 @@
-"""REST routes of our own: links with which anybody may read or write one object for a while."""
+"""REST routes of our own: links to one object for a while, and whether the store answers."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.auth import decorator
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import path_regex
+from jupyter_server.base.handlers import APIHandler, path_regex
 from tornado import web
 
 from .bodies import JSONObjectHandler, contents_routes
 from .contents.errors import http_errors
+from .contents.health import Health
 from .contents.manager import NBForgeContentsManager
 from .contents.models import api_path, content_type_of
 from .storage.paths import check_path, name_of
 from .storage.types import LinkOptions
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
+
+# Before 2.13 Jupyter Server leaves it to each method whether it asks for a login.
+_open_to_all: Callable[[Method], Method] = getattr(
+    decorator, "allow_unauthenticated", lambda method: method
+)
 
 _USUAL_LIFETIME = 3600.0
 _MAX_NAME = 255
@@ -148,4 +158,47 @@ def _checked_content_type(value: object) -> str:
     raise web.HTTPError(400, "content_type must be a MIME type such as 'text/csv'.")
 
 
-ROUTES = [(rf"/jupyter_nbforge/links{path_regex}", LinksHandler), *contents_routes()]
+class HealthHandler(APIHandler):
+    """``/jupyter_nbforge/health``: whether the store answers; 200, or 503 with Retry-After.
+
+    For who is logged in the answer has ``state`` (``up`` or ``down``), ``since`` (ISO 8601,
+    UTC), ``age`` (seconds since the store last answered, or failed to), ``message`` if it is
+    down, and ``mounts``, the same for each other storage by its folder; only the root's state
+    decides about 503. With `health_without_login` everybody else is told ``state`` alone.
+    """
+
+    auth_resource = "contents"
+
+    @_open_to_all
+    async def get(self) -> None:
+        """The state. The store is asked at most once in `health_interval` seconds."""
+        manager = self.settings["contents_manager"]
+        if not isinstance(manager, NBForgeContentsManager):
+            raise web.HTTPError(501, "The files of this server are not kept by jupyter_nbforge.")
+        if self.current_user or not manager.health_without_login:
+            await ensure_async(self._tell_all(manager))
+        else:
+            self._finish((await manager.health())[""], {})
+
+    @web.authenticated
+    @authorized
+    async def _tell_all(self, manager: NBForgeContentsManager) -> None:
+        found = await manager.health()
+        root = found.pop("")
+        mounts = {folder: health.told for folder, health in found.items()}
+        self._finish(root, {**root.told, "mounts": mounts})
+
+    def _finish(self, root: Health, more: dict[str, Any]) -> None:
+        # Else an older answer could speak for a store that is down by now.
+        self.set_header("Cache-Control", "no-store")
+        if not root.up:
+            self.set_status(503)
+            self.set_header("Retry-After", str(root.ask_again))
+        self.finish(json.dumps({"state": root.state, **more}))
+
+
+ROUTES = [
+    (rf"/jupyter_nbforge/links{path_regex}", LinksHandler),
+    ("/jupyter_nbforge/health", HealthHandler),
+    *contents_routes(),
+]

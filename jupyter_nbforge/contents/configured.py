@@ -25,6 +25,7 @@ from ..storage.wrappers.prefix import PrefixStorage
 from ..storage.wrappers.read_only import ReadOnlyStorage
 from .checkpoints import NBForgeCheckpoints
 from .files import FilesHandler
+from .health import Health, HealthBoard
 from .knowledge import Knowledge
 from .models import Model, content_type_of, is_reserved
 from .outgoing import Memory, Outgoing
@@ -180,6 +181,26 @@ class ConfiguredContentsManager(AsyncContentsManager):
         help="""List the storage once when the server starts, and end the server with one
         sentence if the bucket, the credentials or the permissions are wrong.""",
     )
+    health_interval = Float(
+        30.0,
+        min=1.0,
+        config=True,
+        help="""Seconds for which an answer of the store counts as proof that it is up. The route
+        /jupyter_nbforge/health asks the store at most once in so many seconds, whoever
+        asks, and not at all while people's own work shows that it answers.""",
+    )
+    health_timeout = Float(
+        5.0,
+        min=0.1,
+        config=True,
+        help="Seconds after which the health route takes a store that is silent for down.",
+    )
+    health_without_login = Bool(
+        False,
+        config=True,
+        help="""Whether the health route tells everybody who can reach the server if the store is
+        up or down, and nothing more, for probes that have no token.""",
+    )
     storage = Instance(
         "jupyter_nbforge.storage.base.BaseStorageService",
         help="The storage; made from the configuration.",
@@ -196,6 +217,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
         self.saver = format_saver(user)
         self._leaving: Counter[str] = Counter()
         part_size = self.upload_part_size_mb * 2**20
+        self._health: HealthBoard | None = None
         self._upload_memory = Memory(self.upload_memory_mb * 2**20, part_size)
         self.uploads = Uploads(self.upload_idle_seconds, self._begin_upload)
         try:
@@ -274,8 +296,18 @@ class ConfiguredContentsManager(AsyncContentsManager):
             if count:
                 self.log.info("Ended %d uploads that a server had left unfinished", count)
 
+    async def health(self) -> dict[str, Health]:
+        """Whether the store answers, by the folder of each mount; ``""`` is the root."""
+        if self._health is None:
+            self._health = HealthBoard(
+                {"": self.storage}, interval=self.health_interval, timeout=self.health_timeout
+            )
+        return await self._health.look()
+
     async def aclose(self) -> None:
         """Free all that is open; the server itself never closes a contents manager."""
+        if self._health is not None:
+            await self._health.aclose()
         await self.uploads.aclose()
         await self.storage.aclose()
 

@@ -59,6 +59,7 @@ EXAMPLES = {
     f"/jupyter_nbforge/links{path_regex}": Example(
         "jupyter_nbforge/links/{}", "twin/contents/{}", LINK
     ),
+    "/jupyter_nbforge/health": Example("jupyter_nbforge/health", "twin/contents/{}", {}),
     "/files/(.*)": Example("files/{}", "twin/files/{}", {}),
 }
 """By the pattern of the route; a new route needs one here."""

@@ -163,10 +163,9 @@ async def test_stale_uploads_are_looked_for_by_a_running_server(
 
     faults.faults.append(Fault("abort_stale_uploads", hook=look, times=None))
     monkeypatch.setattr(extension_module, "_FIRST_SWEEP", 0.0)
-    extension._begin_sweeps(manager)
+    extension._begin_background(manager)
     await asyncio.wait_for(looked.wait(), 10)
-    sweeping = extension._sweeping
-    assert sweeping is not None
+    sweeping, _ = extension._background
     await extension.stop_extension()
     with pytest.raises(asyncio.CancelledError):
         await sweeping
