@@ -300,7 +300,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
         """Whether the store answers, by the folder of each mount; ``""`` is the root."""
         if self._health is None:
             self._health = HealthBoard(
-                {"": self.storage}, interval=self.health_interval, timeout=self.health_timeout
+                self.storage, interval=self.health_interval, timeout=self.health_timeout
             )
         return await self._health.look()
 

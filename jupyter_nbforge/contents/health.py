@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,6 +16,7 @@ import anyio
 from ..storage.base import BaseStorageService
 from ..storage.errors import StorageError
 from ..storage.metrics import STORE_UP
+from ..storage.wrappers import MetricsStorage, MountedStorage, WrapperStorage
 from ..storage.wrappers.attempts import single_attempt
 
 
@@ -89,7 +90,7 @@ class StoreHealth:
 
     def _known(self) -> tuple[bool, float] | None:
         """Whether the store is up, and how old that knowledge is; None if it is too old."""
-        answered, asked = self._storage.last_answer, self._asked
+        answered, asked = _last_answer(self._storage), self._asked
         if answered is not None and (asked is None or asked <= answered):
             up, moment = True, answered
         elif asked is not None:
@@ -138,14 +139,12 @@ class StoreHealth:
 
 
 class HealthBoard:
-    """The health of the storages of one manager, by the folder that each is mounted at."""
+    """The health of a storage, and of each that is mounted in it."""
 
-    def __init__(
-        self, storages: Mapping[str, BaseStorageService], *, interval: float, timeout: float
-    ) -> None:
+    def __init__(self, storage: BaseStorageService, *, interval: float, timeout: float) -> None:
         self._all = {
-            folder: StoreHealth(storage, interval=interval, timeout=timeout)
-            for folder, storage in storages.items()
+            folder: StoreHealth(one, interval=interval, timeout=timeout)
+            for folder, one in _mounted(storage).items()
         }
 
     async def look(self) -> dict[str, Health]:
@@ -157,3 +156,24 @@ class HealthBoard:
         """End the questions that are under way."""
         for store in self._all.values():
             await store.aclose()
+
+
+def _layers(storage: BaseStorageService) -> Iterator[BaseStorageService]:
+    yield storage
+    while isinstance(storage, WrapperStorage):
+        storage = storage.inner
+        yield storage
+
+
+def _last_answer(storage: BaseStorageService) -> float | None:
+    """When the store last answered anybody, by `time.monotonic`; None: not yet, or not known."""
+    found = (layer for layer in _layers(storage) if isinstance(layer, MetricsStorage))
+    counted = next(found, None)
+    return None if counted is None else counted.last_answer
+
+
+def _mounted(storage: BaseStorageService) -> Mapping[str, BaseStorageService]:
+    for layer in _layers(storage):
+        if isinstance(layer, MountedStorage):
+            return layer.mounted
+    return {"": storage}

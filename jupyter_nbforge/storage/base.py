@@ -340,11 +340,6 @@ class BaseStorageService(LoggingConfigurable, metaclass=_AbstractTraitsMeta):
     async def aclose(self) -> None:
         """Close all clients; idempotent. The storage may be used again afterwards."""
 
-    @property
-    def last_answer(self) -> float | None:
-        """When the store last answered, by `time.monotonic`; None: not yet, or not known."""
-        return None
-
     def recall(self, path: str) -> Recalled:
         """What our own last read or write of `path`, a moment ago, showed; no request is made.
 

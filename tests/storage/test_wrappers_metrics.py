@@ -156,7 +156,6 @@ async def test_an_answer_is_one_that_only_the_store_can_give(world: World) -> No
     with pytest.raises(NotFoundError):
         await world.storage.head("a")
     assert world.storage.last_answer
-    assert ShortMemoryStorage(world.storage).last_answer == world.storage.last_answer
 
 
 async def test_a_cache_tells_what_was_fetched_confirmed_and_shared(world: World) -> None:

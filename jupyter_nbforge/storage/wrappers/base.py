@@ -158,10 +158,6 @@ class WrapperStorage(BaseStorageService):
     async def aclose(self) -> None:
         await self.inner.aclose()
 
-    @property
-    def last_answer(self) -> float | None:
-        return self.inner.last_answer
-
     def recall(self, path: str) -> Recalled:
         return self.inner.recall(path)
 

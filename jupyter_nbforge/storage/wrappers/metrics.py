@@ -19,11 +19,8 @@ class MetricsStorage(ObservedStorage):
 
     def __init__(self, inner: BaseStorageService, **kwargs: Any) -> None:
         super().__init__(inner, **kwargs)
-        self._last_answer: float | None = None
-
-    @property
-    def last_answer(self) -> float | None:
-        return self._last_answer
+        self.last_answer: float | None = None
+        """When the store last answered, by `time.monotonic`; None: not yet."""
 
     def ended(self, operation: Operation) -> None:
         provider, name, outcome = self.provider, operation.name, operation.outcome
@@ -31,7 +28,7 @@ class MetricsStorage(ObservedStorage):
         metrics.OPERATION_SECONDS.labels(provider, name).observe(operation.seconds)
         # A link is signed here, mostly without a word from the store.
         if outcome != "cancelled" and not operation.failed and name != "get_presigned_url":
-            self._last_answer = time.monotonic()
+            self.last_answer = time.monotonic()
             metrics.LAST_ANSWER.labels(provider).set_to_current_time()
 
 

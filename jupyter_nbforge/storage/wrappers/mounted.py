@@ -71,6 +71,11 @@ class MountedStorage(BaseStorageService):
         return f"{root.storage.url} with {mounts}" if mounts else root.storage.url
 
     @property
+    def mounted(self) -> Mapping[str, BaseStorageService]:
+        """The storages by the folder that each is at; ``""`` is the root."""
+        return {mount.point: mount.storage for mount in self._table}
+
+    @property
     def capabilities(self) -> Capabilities:
         return combined(self.capabilities_at(mount.prefix) for mount in self._table)
 
