@@ -22,6 +22,8 @@ html_copy_source = False
 
 # Pages link to each other's headings, as on any forge that shows Markdown.
 myst_heading_anchors = 4
+# Sentences of the program are found by their own letters: no other quotes, no other dots.
+smartquotes = False
 # Docstrings put code into single backticks.
 default_role = "code"
 
