@@ -21,6 +21,7 @@ from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.metadata import format_saver
 from ..storage.mounts import create_mounted_storage
 from ..storage.options import check_config_names
+from ..storage.placeholders import fill_placeholders
 from ..storage.wrappers.prefix import PrefixStorage
 from ..storage.wrappers.read_only import ReadOnlyStorage
 from .checkpoints import NBForgeCheckpoints
@@ -59,7 +60,8 @@ class ConfiguredContentsManager(AsyncContentsManager):
     root_dir = Unicode(
         "/",
         config=True,
-        help="A folder of the storage to show as the root; nothing outside it is reachable.",
+        help="""A folder of the storage to show as the root; nothing outside it is reachable.
+        Placeholders are filled as in storage_url.""",
     )
     read_only = Bool(
         False,
@@ -232,7 +234,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
     @default("storage")
     def _default_storage(self) -> BaseStorageService:
         storage = self._configured_storage()
-        root = self.root_dir.strip("/")
+        root = fill_placeholders(self.root_dir, os.environ).strip("/")
         if is_reserved(root):
             raise ConfigurationError("root_dir is a folder that the manager keeps for itself.")
         if root:

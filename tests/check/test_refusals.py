@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,29 @@ bucket = test_aws.bucket
 grant = test_aws.grant
 
 On = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    "url",
+    ["s3://key:c0nfidential@bucket/a", "az://sets?sv=1&sig=c0nfidential", "s3://b#c0nfidential"],
+)
+def test_a_secret_in_a_url_that_is_refused_is_not_shown(
+    check: Check, url: str, plain: bool
+) -> None:
+    found = check(url, plain=plain)
+    assert found.code == 2
+    assert "c0nfidential" not in found.out + found.err
+
+
+@pytest.mark.parametrize("name", ["ada", "../bob"])
+def test_a_placeholder_in_root_dir_is_filled_or_refused(
+    check: Check, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", name)
+    found = check(tmp_path.as_uri(), "--NBForgeContentsManager.root_dir=/users/{username}")
+    assert found.storage["url"] == f"{tmp_path.as_uri()}/users/ada" or found.code == 2
+    assert (found.code == 2) == (name != "ada")
 
 
 @pytest.mark.parametrize("redirects", [False, True])

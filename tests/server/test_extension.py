@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from jupyter_server.serverapp import ServerApp
+from traitlets import TraitError
 
 from jupyter_nbforge import NBForgeContentsManager
 from jupyter_nbforge import extension as extension_module
@@ -131,6 +133,22 @@ async def test_root_dir_is_a_folder_of_the_storage_that_nothing_leaves(
     await api.save_text("b.txt", "b")
     assert store.get("inner/folder/b.txt") == b"b"
     assert (await api.contents("GET", "../other.txt")).status == 404
+
+
+@pytest.mark.parametrize("name", ["alice", "../bob", ""])
+def test_root_dir_is_never_a_folder_named_like_its_placeholder(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All users would share it."""
+    monkeypatch.setenv("JUPYTERHUB_USER", name)
+    manager = partial(
+        NBForgeContentsManager, storage_url="memory://b", root_dir="/users/{username}"
+    )
+    if name == "alice":
+        assert manager().storage.url_of("") == "memory://b/users/alice"
+    else:
+        with pytest.raises(TraitError, match="JUPYTERHUB_USER"):
+            manager()
 
 
 def test_a_preferred_dir_is_looked_up_in_the_storage(

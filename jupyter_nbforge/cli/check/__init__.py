@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,6 +18,7 @@ from ...storage.base import BaseStorageService
 from ...storage.diagnosis import Finding
 from ...storage.errors import ConfigurationError, MissingExtraError
 from ...storage.factory import create_storage_service
+from ...storage.placeholders import fill_placeholders
 from ...storage.wrappers import PrefixStorage, RetryStorage
 from ..errors import CommandError
 from ..lab import read_configuration
@@ -29,6 +32,7 @@ _MAX_ATTEMPTS = 3
 """Of each request: a diagnosis is to tell of a trouble, but not of a single lost packet."""
 
 _MANAGER = "NBForgeContentsManager"
+_USER = re.compile(r"(://)[^/]*@")
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _INTERRUPTED = 128
 """Exit status of a program that a signal ended, less its number, as shells count it."""
@@ -84,7 +88,7 @@ def places(wanted: Wanted, config: Config) -> list[Place]:
 async def _check(
     place: Place, config: Config, watcher: Watcher, reports: list[StorageReport]
 ) -> None:
-    report = StorageReport(place.url or "the configured storage", place.mount)
+    report = StorageReport(_shown(place.url or "the configured storage"), place.mount)
     reports.append(report)
     storage, error = _create(place.url, config)
     report.url = storage.url if storage else report.url
@@ -105,13 +109,19 @@ async def _check(
         watcher.finish(report)
 
 
+def _shown(url: str) -> str:
+    """What may be a URL, without the places in which people put secrets."""
+    return _USER.sub(r"\1…@", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
 def _create(
     url: str | None, config: Config
 ) -> tuple[BaseStorageService | None, ConfigurationError | None]:
     """The storage as it is below its prefix, without what remembers; or what is wrong."""
     try:
         storage = create_storage_service(url, config=config, wrap=False)
-        root = str(config.get(_MANAGER, {}).get("root_dir", "")).strip("/")
+        root_dir = str(config.get(_MANAGER, {}).get("root_dir", ""))
+        root = fill_placeholders(root_dir, os.environ).strip("/")
         storage = PrefixStorage(storage, prefix=root) if root else storage
         return RetryStorage(storage, config=config, max_attempts=_MAX_ATTEMPTS), None
     except ConfigurationError as error:
