@@ -17,7 +17,7 @@ from . import folders
 from .checkpoints import LONGEST_ADDITION, Brought, NBForgeCheckpoints
 from .free_names import create_free
 from .models import Model, join
-from .transfers import same_content
+from .transfers import same_content, same_object
 from .whole_folders import copy_objects, objects_to_copy, rename_folder
 
 if TYPE_CHECKING:
@@ -229,8 +229,9 @@ async def _left_by_a_rename(manager: NBForgeContentsManager, old: str, new: str)
     A copy has its source's bytes and the time, to the microsecond, of its last save. Nothing
     is lost where another tool has made it. One that a person here was shown is theirs. A time
     of whole seconds is the store's own: files that were made within one second share it.
+    Where both names are those of one object there is no copy: to delete it would be to lose it.
     """
-    if manager.known.shown(new) is not None:
+    if manager.known.shown(new) is not None or await same_object(manager.storage, old, new):
         return None
     meta, found = await manager.storage.head(old), await manager.storage.head(new)
     if meta.last_modified != found.last_modified or not meta.last_modified.microsecond:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from .progress import Progress
 
 _STRONG = frozenset({"sha256", "md5"})
 """Hashes by which two objects are known to be equal; others only show a difference."""
+
+_DISK = "file://"
 
 _DELETED_AT_ONCE = 2000
 """Paths of one `delete_many`: enough for two batches of S3, few enough to tell how far it is."""
@@ -170,6 +173,26 @@ async def same_content(storage: BaseStorageService, one: ObjectMeta, other: Obje
         if known.algorithm in _STRONG:
             return True
     return await _digest(storage, one.path) == await _digest(storage, other.path)
+
+
+async def same_object(storage: BaseStorageService, one: str, other: str) -> bool:
+    """Whether two paths lead to one object, so that to delete one is to delete the other.
+
+    Mounts that overlap make it so, and on a disk links and names that differ in case.
+    """
+    urls = storage.url_of(one), storage.url_of(other)
+    if all(url.startswith(_DISK) for url in urls):
+        first, second = (url.removeprefix(_DISK) for url in urls)
+        return await asyncio.to_thread(_same_file, first, second)
+    # Two memories have one URL, and never one object.
+    return urls[0] == urls[1] and not urls[0].startswith("memory:")
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return True  # not known to be another: nothing may be deleted for it
 
 
 async def _digest(storage: BaseStorageService, path: str) -> bytes:
