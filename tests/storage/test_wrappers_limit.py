@@ -187,3 +187,17 @@ async def test_what_may_take_long_never_holds_the_last_eighth_of_the_places() ->
     await within_a_second(asyncio.gather(*tasks))
     moved = await storage.move(stored, "m")
     assert moved.size == 1
+
+
+@pytest.mark.parametrize("places", [2, 4])
+async def test_open_reads_leave_a_place_where_there_are_few(places: int) -> None:
+    """Else copies in both directions between two mounts would wait for each other."""
+    held = Held(MemoryStorage())
+    storage = LimitStorage(held, max_concurrency=places)
+    await storage.put("a", b"1")
+    reads = [asyncio.ensure_future(read(storage, "a")) for _ in range(places)]
+    for _ in range(places - 1):
+        await within_a_second(held.begun.acquire())
+    await within_a_second(storage.put("b", b"2"))
+    held.go.set()
+    await within_a_second(asyncio.gather(*reads))

@@ -41,7 +41,8 @@ class LimitStorage(WrapperStorage):
 
     Open reads and the work of the store itself (copies, moves, joining the parts of an
     upload) may take as long as a client or a large object likes. Together they never hold
-    the last eighth of the places: a look, a listing or a save finds one.
+    the last eighth of the places (at least one, where there are two): a look, a listing or a
+    save finds one.
     """
 
     max_concurrency = Int(
@@ -189,7 +190,9 @@ class _Limit:
 
     def __init__(self, places: int) -> None:
         self.all = _Places(places)
-        self.long = _Places(places - places // _KEPT_PART)
+        # One is kept of a few too: a copy between two mounts holds a place of one while it
+        # waits for one of the other, and may meet a copy that goes the other way.
+        self.long = _Places(max(1, places - max(1, places // _KEPT_PART)))
 
 
 class _Places:
