@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from jupyter_nbforge.storage import (
     IfAbsent,
     IfMatch,
     InvalidPathError,
+    ListPage,
     NotFoundError,
     NotSupportedError,
     PermissionDeniedError,
@@ -198,6 +200,23 @@ async def test_random_trees_are_listed_as_one_ordered_store_would() -> None:
             pages = world.storage.list_pages(prefix, delimiter=None, start_after=after)
             later = [path for path in shown if path.encode() > after.encode()]
             assert (await listing(pages)).paths == model_of(later, prefix, None)[0]
+
+
+class Unordered(MemoryStorage):
+    """Lists two objects of a page the wrong way round, as a store without order may."""
+
+    async def list_pages(self, prefix: str, **options: Any) -> AsyncIterator[ListPage]:
+        async for page in super().list_pages(prefix, **options):
+            first, second, *others = page.objects
+            yield ListPage((second, first, *others), page.prefixes)
+
+
+async def test_nothing_is_missing_where_the_store_around_a_mount_has_no_order() -> None:
+    world = World("", "b", "e", stores={"": Unordered()})
+    paths = ["a", "b/x", "c", "d", "e/x", "z"]
+    await put_all(world.storage, paths)
+    found = await listing(world.storage.list_pages("", delimiter=None))
+    assert sorted(found.paths) == sorted([*paths, "b/", "e/"])
 
 
 async def test_a_folded_listing_starts_after_a_path() -> None:

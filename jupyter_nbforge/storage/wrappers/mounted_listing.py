@@ -130,12 +130,13 @@ async def _in_order(pages: Pages, parts: Iterable[tuple[str, Pages]]) -> Pages:
         objects = page.objects
         while waiting and objects and objects[-1].path.encode() > waiting[0][0].encode():
             prefix, part = waiting.pop(0)
+            # One by one: a store whose listings are not ordered may have any of them later.
             before = tuple(meta for meta in objects if meta.path.encode() < prefix.encode())
             if before:
                 yield ListPage(before)
             async for one in part:
                 yield one
-            objects = objects[len(before) :]
+            objects = tuple(meta for meta in objects if meta.path.encode() >= prefix.encode())
         if objects:
             yield ListPage(objects)
     for _, part in waiting:
