@@ -67,7 +67,9 @@ class Display:
             self._progress.update(self._task, advance=outcome.size)
         self._progress.update(self._task, files=self._done)
         if outcome.action in PROBLEMS:
-            self._console.print(f"{outcome.action}: {outcome.path}: {outcome.reason}")
+            self._console.print(
+                f"{outcome.action}: {_printable(outcome.path)}: {_printable(outcome.reason)}"
+            )
         elif self._dry_run:
             said = _DRY[outcome.action]
             sys.stdout.write(f"{said}: {outcome.path} ({size_of(outcome.size)})\n")
@@ -121,6 +123,15 @@ def _advice(summary: Summary) -> list[str]:
     if summary.counts["failed"]:
         said.append("Run the command again to try what failed once more.")
     return said
+
+
+def _printable(text: str) -> str:
+    """Without what would steer a terminal: a key that is no valid path may have anything in it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def size_of(count: float) -> str:

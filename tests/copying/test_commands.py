@@ -11,6 +11,8 @@ import pytest
 from aiohttp import ClientSession
 
 from jupyter_nbforge.cli import main
+from jupyter_nbforge.cli.copy_display import Display
+from jupyter_nbforge.copying.types import Outcome
 from tests.upstream.clouds import Cloud
 
 from .command import Command
@@ -71,3 +73,11 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(
     assert sentence in printed.err
     assert len(printed.err.splitlines()) == 1
     assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_a_key_of_any_characters_does_not_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Display(dry_run=False) as display:
+        display.done(Outcome("a\x1b[31mred\ud800", "left out", reason="no path: \x1b"))
+    assert capsys.readouterr().err == "left out: a\\x1b[31mred\\ud800: no path: \\x1b\n"
