@@ -7,7 +7,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -85,13 +85,19 @@ def check_storage(url: str | None, config: Config) -> None:
 
 def configured_storage(url: str | None, config: Config) -> BaseStorageService:
     """The storage of `url`, else the one that the server with this configuration has."""
-    section = config.get("NBForgeContentsManager", {})
-    mounts = section.get("mounts")
-    if isinstance(mounts, DeferredConfig):
-        mounts = mounts.get_value(NBForgeContentsManager.mounts)
+    mounts = configured_mounts(config)
     if mounts and url is None:
         return create_mounted_storage(mounts, config=config)
+    section = config.get("NBForgeContentsManager", {})
     return create_storage_service(url or section.get("storage_url"), config=config)
+
+
+def configured_mounts(config: Config) -> Mapping[str, object]:
+    """The option `mounts`, from a file or the command line; empty if it is not set."""
+    mounts = config.get("NBForgeContentsManager", {}).get("mounts")
+    if isinstance(mounts, DeferredConfig):
+        mounts = mounts.get_value(NBForgeContentsManager.mounts)
+    return mounts or {}
 
 
 async def _list_one_page(storage: BaseStorageService) -> None:

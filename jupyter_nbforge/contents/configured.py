@@ -19,7 +19,7 @@ from ..storage.errors import (
 )
 from ..storage.factory import PROVIDER_VARIABLE, create_storage_service
 from ..storage.metadata import format_saver
-from ..storage.mounts import create_mounted_storage
+from ..storage.mounts import check_alone, create_mounted_storage
 from ..storage.options import check_config_names
 from ..storage.placeholders import fill_placeholders
 from ..storage.wrappers.prefix import PrefixStorage
@@ -252,14 +252,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
         return create_storage_service("file", parent=self, root=directory)
 
     def _mounted_storage(self) -> BaseStorageService:
-        if self.storage_url:
-            raise ConfigurationError(
-                "storage_url and mounts are both set; write the URL into mounts, at the folder ''."
-            )
-        if self.root_dir.strip("/"):
-            raise ConfigurationError(
-                "root_dir and mounts are both set; write the folder into the URLs of mounts."
-            )
+        check_alone(self.storage_url, self.root_dir)
         return create_mounted_storage(self.mounts, parent=self)
 
     @default("checkpoints_class")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,65 @@ class _NoRoot(ReadOnlyStorage):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MountSpec:
+    """What is configured for one folder, ``""`` the root, with its placeholders to be filled
+    from `environ`. Nothing of it is looked at before `create`."""
+
+    folder: str
+    spec: object
+    environ: Mapping[str, str]
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing is to be written there."""
+        return isinstance(self.spec, Mapping) and self.spec.get(_READ_ONLY) is True
+
+    def create(
+        self,
+        *,
+        parent: Configurable | None = None,
+        config: Config | None = None,
+        wrap: bool = True,
+    ) -> BaseStorageService:
+        """The storage, as `create_storage_service` makes it, refusing writes if it is read-only.
+
+        Raises `ConfigurationError` with a sentence that names the folder.
+        """
+        try:
+            return _create(
+                self.spec, parent=parent, config=config, environ=self.environ, wrap=wrap
+            )
+        except ConfigurationError as error:
+            error.message = f"The mount {self.folder!r} cannot be used: {error.message}"
+            error.args = (error.message,)
+            raise
+
+
+def mount_specs(
+    mounts: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> list[MountSpec]:
+    """The entries of `mounts`, those for each group taken apart, in the order of the table.
+
+    Raises `ConfigurationError` where a folder cannot be one, or two are the same.
+    """
+    environ = os.environ if environ is None else environ
+    entries = for_each_group(mounts, environ)
+    return [MountSpec(checked_point(one.folder), one.spec, one.environ) for one in entries]
+
+
+def check_alone(storage_url: str, root_dir: str) -> None:
+    """`ConfigurationError` if one of the manager's options that `mounts` replaces is set."""
+    if storage_url:
+        raise ConfigurationError(
+            "storage_url and mounts are both set; write the URL into mounts, at the folder ''."
+        )
+    if root_dir.strip("/"):
+        raise ConfigurationError(
+            "root_dir and mounts are both set; write the folder into the URLs of mounts."
+        )
+
+
 def create_mounted_storage(
     mounts: Mapping[str, object],
     *,
@@ -48,18 +108,9 @@ def create_mounted_storage(
     tree shows only the folders of the mounts. Placeholders are filled, see `for_each_group`.
     Raises `ConfigurationError` with one sentence.
     """
-    environ = os.environ if environ is None else environ
-    storages: dict[str, BaseStorageService] = {}
-    for entry in for_each_group(mounts, environ):
-        point = checked_point(entry.folder)
-        try:
-            storages[point] = _create(
-                entry.spec, parent=parent, config=config, environ=entry.environ
-            )
-        except ConfigurationError as error:
-            error.message = f"The mount {entry.folder!r} cannot be used: {error.message}"
-            error.args = (error.message,)
-            raise
+    storages = {
+        one.folder: one.create(parent=parent, config=config) for one in mount_specs(mounts, environ)
+    }
     if "" not in storages:
         nothing = create_storage_service("memory", wrap=False, environ={}, parent=parent)
         storages[""] = _NoRoot(nothing, parent=parent)

@@ -18,10 +18,11 @@ from ...storage.base import BaseStorageService
 from ...storage.diagnosis import Finding
 from ...storage.errors import ConfigurationError, MissingExtraError
 from ...storage.factory import create_storage_service
-from ...storage.placeholders import fill_placeholders
+from ...storage.mounts import MountSpec, check_alone, mount_specs
+from ...storage.placeholders import GROUPS_VARIABLE, fill_placeholders
 from ...storage.wrappers import PrefixStorage, RetryStorage
 from ..errors import CommandError
-from ..lab import read_configuration
+from ..lab import configured_mounts, read_configuration
 from .display import watcher_for, write_document
 from .results import Step, StepResult, StorageReport, exit_code
 from .runner import Watcher, run
@@ -50,15 +51,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One storage to check. `mount` is its folder in the tree of people, None if it is all."""
+    """One storage to check: that of `url`, or of `mount`, a folder in the tree of people.
 
-    url: str | None
-    mount: str | None = None
+    `error` is what keeps every storage from being made.
+    """
+
+    url: str | None = None
+    mount: MountSpec | None = None
     read_only: bool = False
+    error: ConfigurationError | None = None
 
 
 def run_check(wanted: Wanted, arguments: Sequence[str]) -> int:
-    """Check the storage of the URL, else the configured one; returns the exit status.
+    """Check the storage of the URL, else the configured ones; returns the exit status.
 
     `arguments` are options as JupyterLab takes them.
     """
@@ -82,15 +87,30 @@ def places(wanted: Wanted, config: Config) -> list[Place]:
     """What to check: the URL that was given, else what is configured."""
     manager = config.get(_MANAGER, {})
     read_only = wanted.read_only or bool(manager.get("read_only"))
-    return [Place(wanted.url or manager.get("storage_url") or None, None, read_only)]
+    url = manager.get("storage_url") or ""
+    mounts = {} if wanted.url else configured_mounts(config)
+    if not mounts:
+        return [Place(wanted.url or url or None, read_only=read_only)]
+    try:
+        check_alone(url, str(manager.get("root_dir", "")))
+        specs = mount_specs(mounts)
+    except ConfigurationError as error:
+        return [Place(error=error)]
+    if not specs:
+        raise CommandError(
+            "There is nothing to check: each folder of mounts is for a group, and the user here"
+            f" is in none (the environment variable {GROUPS_VARIABLE})."
+        )
+    return [Place(mount=one, read_only=read_only or one.is_read_only) for one in specs]
 
 
 async def _check(
     place: Place, config: Config, watcher: Watcher, reports: list[StorageReport]
 ) -> None:
-    report = StorageReport(_shown(place.url or "the configured storage"), place.mount)
+    mount = place.mount.folder if place.mount else None
+    report = StorageReport(_shown(place.url or "the configured storage"), mount)
     reports.append(report)
-    storage, error = _create(place.url, config)
+    storage, error = _create(place, config)
     report.url = storage.url if storage else report.url
     watcher.storage(report)
     for step, finding in _first_findings(config, error):
@@ -115,14 +135,19 @@ def _shown(url: str) -> str:
 
 
 def _create(
-    url: str | None, config: Config
+    place: Place, config: Config
 ) -> tuple[BaseStorageService | None, ConfigurationError | None]:
     """The storage as it is below its prefix, without what remembers; or what is wrong."""
+    if place.error is not None:
+        return None, place.error
     try:
-        storage = create_storage_service(url, config=config, wrap=False)
-        root_dir = str(config.get(_MANAGER, {}).get("root_dir", ""))
-        root = fill_placeholders(root_dir, os.environ).strip("/")
-        storage = PrefixStorage(storage, prefix=root) if root else storage
+        if place.mount is not None:
+            storage = place.mount.create(config=config, wrap=False)
+        else:
+            storage = create_storage_service(place.url, config=config, wrap=False)
+            root_dir = str(config.get(_MANAGER, {}).get("root_dir", ""))
+            root = fill_placeholders(root_dir, os.environ).strip("/")
+            storage = PrefixStorage(storage, prefix=root) if root else storage
         return RetryStorage(storage, config=config, max_attempts=_MAX_ATTEMPTS), None
     except ConfigurationError as error:
         return None, error

@@ -34,12 +34,16 @@ class PlainWatcher(Watcher):
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._began = False
 
     def _say(self, line: str = "") -> None:
         self._out.write(f"{line}".rstrip() + "\n")
         self._out.flush()
 
     def storage(self, report: StorageReport) -> None:
+        if self._began:
+            self._say()
+        self._began = True
         self._say(f"Checking {_name(report)}")
 
     def begin(self, step: Step) -> None:
@@ -64,8 +68,12 @@ class TerminalWatcher(Watcher):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status: Status | None = None
+        self._began = False
 
     def storage(self, report: StorageReport) -> None:
+        if self._began:
+            self._console.print()
+        self._began = True
         self._console.print(Text(f"Checking {_name(report)}", style="bold"))
 
     def begin(self, step: Step) -> None:

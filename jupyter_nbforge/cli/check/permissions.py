@@ -75,6 +75,16 @@ def _readable(world: World) -> str | None:
 
 
 async def deleting(world: World) -> Finding:
+    """Delete what was written; then also what a check of another day had to leave."""
+    finding = await _delete(world)
+    stale = await world.scratch.delete_stale() if finding.outcome == "ok" else 0
+    if not stale:
+        return finding
+    left = f"Deleted, too, was what a check that was killed had left ({stale} object{'s' if stale > 1 else ''})."
+    return Finding("ok", f"{finding.message} {left}")
+
+
+async def _delete(world: World) -> Finding:
     path = world.kept
     assert path is not None
     try:

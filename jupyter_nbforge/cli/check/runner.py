@@ -80,7 +80,7 @@ def _note(world: World, watcher: Watcher, step: Step, finding: Finding, seconds:
 def _obstacle(world: World, planned: Planned) -> Finding | None:
     """Why a step cannot be taken; None: it can."""
     if planned.writes and world.read_only:
-        return Finding("skipped", "Nothing is written with --read-only.")
+        return Finding("skipped", "Nothing is written: --read-only or read_only says so.")
     titles = {one.step.name: one.step.title for one in PLAN}
     missing = [name for name in planned.needs if world.report.outcome_of(name) in _UNDONE]
     if missing:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta, timezone
 
 from ...storage.base import BaseStorageService, MultipartUpload
 from ...storage.diagnosis import Diagnosis, Finding
 from ...storage.errors import NotFoundError, StorageError
+from ...storage.types import ObjectMeta
 from ...storage.workers import errors_of
 
 FOLDER = ".nbforge-check-"
 """How the name of the folder begins: hidden, as it starts with a dot."""
+
+_FOLDER = re.compile(re.escape(FOLDER) + "[0-9a-f]{16}/", re.ASCII)
+
+STALE = 86400.0
+"""Seconds after which a folder was surely left by a check that was killed."""
 
 BODY = b"jupyter nbforge check\n"
 
@@ -92,12 +100,43 @@ class Scratch:
             await errors_of(self._storage.delete(self.folder))
         return [self._diagnosis.prefix + path for path in left]
 
-    async def _listed(self) -> list[str]:
-        found: list[str] = []
+    async def delete_stale(self) -> int:
+        """Delete what earlier checks had to leave when they were killed; how many objects.
+
+        What cannot be deleted, or not even listed, stays: it is no part of this check.
+        """
+        count = 0
         with suppress(StorageError):
-            async for page in self._storage.list_pages(self.folder, delimiter=None):
-                found += [meta.path for meta in page.objects if not meta.path.endswith("/")]
+            for folder in await self._other_folders():
+                metas = await self._metas(folder)
+                limit = datetime.now(timezone.utc) - timedelta(seconds=STALE)
+                if any(meta.last_modified > limit for meta in metas):
+                    continue
+                # The marker of a folder comes last: on a disk it does not go before its files.
+                for meta in sorted(metas, key=lambda meta: meta.path, reverse=True):
+                    await self._storage.delete(meta.path)
+                    count += not meta.path.endswith("/")
+                await self._diagnosis.purge(self._diagnosis.prefix + folder)
+            await self._storage.abort_stale_uploads(FOLDER, STALE)
+        return count
+
+    async def _other_folders(self) -> list[str]:
+        found: list[str] = []
+        async for page in self._storage.list_pages(FOLDER):
+            found += [prefix for prefix in page.prefixes if _FOLDER.fullmatch(prefix)]
+        return [folder for folder in found if folder != self.folder]
+
+    async def _metas(self, folder: str) -> list[ObjectMeta]:
+        found: list[ObjectMeta] = []
+        async for page in self._storage.list_pages(folder, delimiter=None):
+            found += page.objects
         return found
+
+    async def _listed(self) -> list[str]:
+        with suppress(StorageError):
+            metas = await self._metas(self.folder)
+            return [meta.path for meta in metas if not meta.path.endswith("/")]
+        return []
 
     async def _is_gone(self, path: str) -> bool:
         for error in await errors_of(self._storage.delete(path)):
