@@ -60,9 +60,7 @@ class MountSpec:
         Raises `ConfigurationError` with a sentence that names the folder.
         """
         try:
-            return _create(
-                self.spec, parent=parent, config=config, environ=self.environ, wrap=wrap
-            )
+            return _create(self.spec, parent=parent, config=config, environ=self.environ, wrap=wrap)
         except ConfigurationError as error:
             error.message = f"The mount {self.folder!r} cannot be used: {error.message}"
             error.args = (error.message,)

@@ -80,8 +80,9 @@ async def deleting(world: World) -> Finding:
     stale = await world.scratch.delete_stale() if finding.outcome == "ok" else 0
     if not stale:
         return finding
-    left = f"Deleted, too, was what a check that was killed had left ({stale} object{'s' if stale > 1 else ''})."
-    return Finding("ok", f"{finding.message} {left}")
+    left = "1 object" if stale == 1 else f"{stale} objects"
+    more = f"Deleted, too, was what a check that was killed had left ({left})."
+    return Finding("ok", f"{finding.message} {more}")
 
 
 async def _delete(world: World) -> Finding:
