@@ -147,10 +147,3 @@ def test_who_is_in_no_group_has_nothing_to_check_and_is_told(
     found = check()
     assert (found.code, found.out) == (2, "")
     assert "There is nothing to check" in found.err
-
-
-@pytest.mark.parametrize("url", ["s3://key:secret-word@bucket", "az://box/a?sig=secret-word"])
-def test_what_may_be_a_secret_in_a_url_is_not_shown(check: Check, url: str) -> None:
-    found = check(url)
-    assert found.code == 2
-    assert "secret-word" not in found.out + found.err
