@@ -176,3 +176,8 @@ def _from_file(file: Path) -> Config:
         return loader(file.name, path=str(file.parent)).load_config()
     except (OSError, ConfigFileNotFound, ValueError) as error:
         raise CommandError(f"The configuration file {file} cannot be read: {error}.") from None
+    except Exception as error:  # noqa: BLE001 (the file is a program and may raise anything)
+        # No traceback: it shows lines of the file, which may hold secrets.
+        raise CommandError(
+            f"The configuration file {file} cannot be read: it ends with {type(error).__name__}."
+        ) from None

@@ -81,3 +81,15 @@ def test_a_key_of_any_characters_does_not_steer_the_terminal(
     with Display(dry_run=False) as display:
         display.done(Outcome("a\x1b[31mred\ud800", "left out", reason="no path: \x1b"))
     assert capsys.readouterr().err == "left out: a\\x1b[31mred\\ud800: no path: \\x1b\n"
+
+
+@pytest.mark.parametrize("end", ['"', "' + str(undefined)"])
+def test_a_configuration_file_that_is_wrong_tells_nothing_of_what_is_in_it(
+    end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(f"c = get_config()\nc.S3Storage.secret_access_key = 'precious{end}\n")
+    assert main(["copy", str(tmp_path), str(tmp_path / "to"), "--source-config", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be read: it ends with" in told
+    assert "precious" not in told
