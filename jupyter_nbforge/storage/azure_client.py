@@ -155,7 +155,10 @@ class AzureConnection:
             with translated(call, by_token=self.by_token):
                 yield
         except UnauthenticatedError as error:
-            error.retryable |= self._tokens is not None and self._tokens.refuse()
+            if self._tokens is not None:
+                # Of several that were under way only the first finds the token still there.
+                self._tokens.refuse()
+                error.retryable = True
             raise
 
     async def head(self, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from .errors import (
     UnavailableError,
 )
 from .facts import note_answer, note_request
-from .loops import PerLoop
+from .loops import LoopLimit, PerLoop
 from .refusals import Call
 from .s3_credentials import KeysSource, provide
 from .s3_errors import translated
@@ -72,13 +72,19 @@ class S3Connection:
         self._keys = keys
         self._worked = False
         self._refused = False
+        self._renewing = LoopLimit(1)
+        self._renewals = 0
 
     async def client(self) -> S3Client:
         """The running loop's client, made on first use."""
         client = await self._clients.get()
         if self._refused and self._renewable:
-            self._refused = False
-            await self._renew(client)
+            # Nobody goes on with the old ones meanwhile.
+            async with self._renewing.place():
+                if self._refused:
+                    await self._renew(client)
+                    self._renewals += 1
+                    self._refused = False
         return client
 
     @property
@@ -125,13 +131,16 @@ class S3Connection:
 
         Credentials that have worked and are refused now may have been exchanged for others
         in their file: the request may be made again, with what is found there then.
+        So may all that were under way when the first one was refused.
         """
+        known, renewals = self._worked or self._refused, self._renewals
         try:
             with self._translated(path, condition, write):
                 yield
         except UnauthenticatedError as error:
-            error.retryable |= self._worked and self._renewable
-            self._worked, self._refused = False, True
+            error.retryable |= known and self._renewable
+            if renewals == self._renewals:
+                self._worked, self._refused = False, True
             raise
         self._worked = True
 

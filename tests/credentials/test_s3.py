@@ -196,6 +196,20 @@ async def test_a_profile_that_is_rewritten_under_the_server_is_used_for_the_same
             await saver.save()
 
 
+async def test_all_requests_that_are_under_way_at_an_exchange_are_made_again(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    write_profile(file, keys.issue())
+    async with storage_at(keys.server) as storage:
+        paths = [f"{number}.txt" for number in range(8)]
+        await asyncio.gather(*(storage.put(path, b"old") for path in paths))
+        write_profile(file, keys.issue())
+        await asyncio.to_thread(keys.revoke, keys.issued[0])
+        await asyncio.gather(*(storage.put(path, b"new") for path in paths))
+
+
 async def test_keys_that_are_wrong_from_the_beginning_are_told_at_once(
     keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
