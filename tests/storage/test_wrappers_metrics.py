@@ -254,3 +254,13 @@ async def test_the_figures_ask_the_store_nothing(
     await storage.put("a", b"1")
     await storage.head("a")
     assert store.count == 1
+
+
+async def test_an_error_of_no_known_kind_is_neither_ok_nor_an_answer(world: World) -> None:
+    world.faulty.faults.append(Fault("head", error=lambda: RuntimeError("a defect"), times=1))
+    with pytest.raises(RuntimeError):
+        await world.storage.head(PATH)
+    assert world.grown("operations_total", operation="head", outcome="unexpected") == 1
+    assert world.grown("attempts_total", operation="head", outcome="unexpected") == 1
+    assert world.grown("operations_total", operation="head", outcome="ok") == 0
+    assert world.storage.last_answer is None

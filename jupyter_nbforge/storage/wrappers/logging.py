@@ -41,7 +41,7 @@ class LoggingStorage(ObservedStorage):
         if self.json_lines:
             level = logging.WARNING if operation.failed else logging.INFO
             _operations_log().log(level, "%s", json.dumps(self._fields(operation, level)))
-        elif operation.failed and self.show_paths:
+        elif operation.error is not None and operation.failed and self.show_paths:
             self.log.warning("%s: %s", self._sentence(operation), operation.error)
         elif operation.failed:
             self.log.warning("%s", self._sentence(operation))
@@ -80,7 +80,7 @@ class LoggingStorage(ObservedStorage):
 
 
 def _outcome(operation: Operation) -> str:
-    if operation.error is None:
+    if operation.error is None and not operation.failed:
         return operation.outcome
     return "failed" if operation.failed else "answered"
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 EXPECTED = (AlreadyExistsError, NotFoundError, NotModifiedError, PreconditionError)
 """Errors that are answers: nothing is there, something is, a version does not match."""
 
+UNEXPECTED = "unexpected"
+"""The outcome of an operation that ended with an error of no known kind: a defect of ours."""
+
 
 @dataclass(slots=True)
 class Operation:
@@ -65,7 +68,9 @@ class Operation:
     @property
     def failed(self) -> bool:
         """Whether it ended with an error that is no answer."""
-        return self.error is not None and not isinstance(self.error, EXPECTED)
+        if self.error is None:
+            return self.outcome == UNEXPECTED
+        return not isinstance(self.error, EXPECTED)
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[None]:
@@ -79,6 +84,10 @@ class Operation:
             raise
         except asyncio.CancelledError:
             self.outcome = "cancelled"
+            raise
+        except Exception:
+            # Nothing that a storage may raise: whatever it is, the store did not answer well.
+            self.outcome = UNEXPECTED
             raise
         finally:
             self.seconds += time.perf_counter() - begun
