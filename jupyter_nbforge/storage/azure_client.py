@@ -155,10 +155,8 @@ class AzureConnection:
             with translated(call, by_token=self.by_token):
                 yield
         except UnauthenticatedError as error:
-            if self._tokens is not None:
-                # Of several that were under way only the first finds the token still there.
-                self._tokens.refuse()
-                error.retryable = True
+            refused = None if self._tokens is None else self._tokens.refuse()
+            error.retryable |= refused is not None  # False: another that was under way did it
             raise
 
     async def head(self, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
@@ -208,10 +206,9 @@ class AzureConnection:
         """
         digest = hashlib.md5(usedforsecurity=False)
         md5 = None if answer["content_range"] else answer["content_md5"]
-        content = response.internal_response.content
         missing = int(response.headers.get("Content-Length", 0))
         held = b""
-        while chunk := await self._read(path, content):
+        while chunk := await self._read(path, response.internal_response.content):
             missing -= len(chunk)
             if md5 is not None:
                 await _update(digest, chunk)

@@ -109,6 +109,7 @@ async def test_all_requests_that_are_under_way_when_a_token_is_refused_are_made_
         while not isinstance(layer, AzureStorage):
             layer = layer.inner
         source, ended = layer._connection._tokens, True
+        assert source is not None
         source.refuse()
         await source.get()
         ended = False
