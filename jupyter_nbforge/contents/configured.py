@@ -95,10 +95,10 @@ class ConfiguredContentsManager(AsyncContentsManager):
     record_user = Bool(
         True,
         config=True,
-        help="""Keep the name of the JupyterHub user (JUPYTERHUB_USER) with what they save, in the
-        object's metadata. Whoever saves over the same file from another server is then told who
-        has changed it. Everybody who may read the bucket sees the name. Without JupyterHub
-        there is none.""",
+        help="""Keep the name of the JupyterHub user (JUPYTERHUB_USER) with what they save or
+        upload, in the object's metadata. Whoever saves over the same file from another server is
+        then told who has changed it. Everybody who may read the bucket sees the name. Without
+        JupyterHub there is none.""",
     )
     hash_algorithm = Enum(
         ["sha256"], "sha256", help="Of the hashes that a save keeps in the object's metadata."
@@ -271,6 +271,7 @@ class ConfiguredContentsManager(AsyncContentsManager):
             part_size=self.upload_part_size_mb * 2**20,
             memory=self._upload_memory,
             log=self.log,
+            saver=self.saver,
         )
 
     def info_string(self) -> str:

@@ -11,6 +11,7 @@ import io
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -131,7 +132,7 @@ class Outgoing:
 
     What fits into one part goes out as one write, with its hash. More becomes a multipart
     upload, of which each part is sent while the next one is collected. `abort` ends every
-    use that `finish` does not.
+    use that `finish` does not. `saver` is the metadata that says who uploads.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Outgoing:
         part_size: int,
         memory: Memory,
         log: logging.Logger,
+        saver: Mapping[str, str] | None = None,
     ) -> None:
         self._storage = storage
         self._capabilities = storage.capabilities_at(path)
@@ -151,6 +153,7 @@ class Outgoing:
         self._base = part_size
         self._memory = memory
         self._log = log
+        self._saver = dict(saver or {})
         self._sent = 0
         self._collected = _Collected(memory, self._most())
         self._upload: asyncio.Future[MultipartUpload] | None = None
@@ -234,7 +237,9 @@ class Outgoing:
             moment = format_mtime(datetime.now(timezone.utc))
             self._upload = asyncio.ensure_future(
                 self._storage.create_multipart_upload(
-                    self._path, content_type=self._content_type, metadata={MTIME: moment}
+                    self._path,
+                    content_type=self._content_type,
+                    metadata={MTIME: moment, **self._saver},
                 )
             )
         return await asyncio.shield(self._upload)
@@ -252,7 +257,7 @@ class Outgoing:
             data,
             condition=condition,
             content_type=self._content_type,
-            metadata=await asyncio.to_thread(stamp, data),
+            metadata={**await asyncio.to_thread(stamp, data), **self._saver},
         )
 
     async def _complete(self, condition: WriteCondition | None) -> ObjectMeta:

@@ -12,7 +12,7 @@ from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .conftest import Clock, Managers
-from .gestures import contents_of, notebook, source_of, text_file
+from .gestures import chunk, contents_of, notebook, source_of, text_file
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -95,6 +95,65 @@ async def test_a_refusal_says_by_whom_the_other_version_was_written_if_that_is_k
     await other.get("n.ipynb")
     await other.save(notebook("theirs"), "n.ipynb")
     assert told in await refused(one.save(notebook("mine"), "n.ipynb"))
+
+
+async def upload_whole(manager: NBForgeContentsManager, path: str) -> None:
+    await manager.save({"type": "file", "format": "base64", "content": "b3RoZXI="}, path)
+
+
+async def upload_small(manager: NBForgeContentsManager, path: str) -> None:
+    for number in (1, -1):
+        await manager.save(chunk(number, "x"), path)
+
+
+async def upload_in_parts(manager: NBForgeContentsManager, path: str) -> None:
+    for number in (1, 2, -1):
+        await manager.save(chunk(number, "x" * 2**20), path)
+
+
+async def upload_further(manager: NBForgeContentsManager, path: str) -> None:
+    for number, text in ((1, "x"), (-1, "y"), (-1, "z")):
+        await manager.save(chunk(number, text), path)
+
+
+UPLOADS = (upload_whole, upload_small, upload_in_parts, upload_further)
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["over a file", "new"])
+@pytest.mark.parametrize("upload", UPLOADS)
+async def test_a_refusal_after_an_upload_of_any_kind_names_who_uploaded(
+    managers: Managers,
+    store: MemoryStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    upload: Callable[[NBForgeContentsManager, str], Awaitable[None]],
+    exists: bool,
+) -> None:
+    one = managers()
+    monkeypatch.setenv("JUPYTERHUB_USER", "Ada Ünlü")
+    other, unnamed = managers(upload_part_size_mb=1), managers(record_user=False)
+    if exists:
+        await one.save(text_file("first"), "f.txt")
+        await other.get("f.txt", content=False)
+    else:
+        assert not await one.file_exists("f.txt")
+    await upload(other, "f.txt")
+    sentence = await refused(one.save(text_file("mine"), "f.txt"))
+    assert ("was changed" if exists else "was created") in sentence
+    assert " by Ada Ünlü; " in sentence
+    await upload(unnamed, "g.txt")
+    assert (await store.head("g.txt")).saved_by is None
+
+
+async def test_a_copy_and_a_rename_keep_who_saved_the_source(
+    managers: Managers, store: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "Ada")
+    await upload_in_parts(managers(upload_part_size_mb=1), "f.txt")
+    monkeypatch.setenv("JUPYTERHUB_USER", "Bob")
+    other = managers()
+    await other.copy("f.txt", "g.txt")
+    await other.rename("f.txt", "h.txt")
+    assert [(await store.head(path)).saved_by for path in ("g.txt", "h.txt")] == ["Ada", "Ada"]
 
 
 async def test_two_who_make_a_file_of_one_name_do_not_overwrite_each_other(
