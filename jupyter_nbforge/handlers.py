@@ -178,7 +178,7 @@ class HealthHandler(APIHandler):
         if self.current_user or not manager.health_without_login:
             await ensure_async(self._tell_all(manager))
         else:
-            self._finish((await manager.health())[""], {})
+            self._finish(await manager.root_health(), {})
 
     @web.authenticated
     @authorized

@@ -294,11 +294,18 @@ class ConfiguredContentsManager(AsyncContentsManager):
 
     async def health(self) -> dict[str, Health]:
         """Whether the store answers, by the folder of each mount; ``""`` is the root."""
+        return await self._health_board().look()
+
+    async def root_health(self) -> Health:
+        """Whether the root's store answers; no mount is asked."""
+        return await self._health_board().look_at_root()
+
+    def _health_board(self) -> HealthBoard:
         if self._health is None:
             self._health = HealthBoard(
                 self.storage, interval=self.health_interval, timeout=self.health_timeout
             )
-        return await self._health.look()
+        return self._health
 
     async def aclose(self) -> None:
         """Free all that is open; the server itself never closes a contents manager."""

@@ -75,6 +75,15 @@ class StoreHealth:
         self._since = datetime.now(timezone.utc)
         self._asking: asyncio.Task[None] | None = None
 
+    @property
+    def provider(self) -> str:
+        return self._storage.url.partition(":")[0]
+
+    @property
+    def was_down(self) -> bool:
+        """Whether the last look found no answer."""
+        return self._up is False
+
     async def look(self) -> Health:
         """What is known now; waits for the store only if that is too old."""
         if self._known() is None:
@@ -106,7 +115,6 @@ class StoreHealth:
     def _told(self, up: bool, age: float) -> Health:
         if up is not self._up:
             self._up, self._since = up, datetime.now(timezone.utc)
-        STORE_UP.labels(self._storage.url.partition(":")[0]).set(up)
         ask_again = max(1, math.ceil(self._interval - age))
         return Health(up, self._since, age, "" if up else self._message, ask_again)
 
@@ -150,7 +158,20 @@ class HealthBoard:
     async def look(self) -> dict[str, Health]:
         """What is known of each; ``""`` is the root."""
         found = await asyncio.gather(*(store.look() for store in self._all.values()))
+        self._show()
         return dict(zip(self._all, found, strict=True))
+
+    async def look_at_root(self) -> Health:
+        """What is known of the root; no mount is asked."""
+        found = await self._all[""].look()
+        self._show()
+        return found
+
+    def _show(self) -> None:
+        # One figure for a provider: several mounts may have the same, and one down is news.
+        down = {store.provider for store in self._all.values() if store.was_down}
+        for provider in {store.provider for store in self._all.values()}:
+            STORE_UP.labels(provider).set(provider not in down)
 
     async def aclose(self) -> None:
         """End the questions that are under way."""

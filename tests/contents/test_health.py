@@ -13,6 +13,7 @@ from jupyter_nbforge.contents.health import HealthBoard, StoreHealth
 from jupyter_nbforge.storage import UnavailableError, create_storage_service
 from jupyter_nbforge.storage.wrappers import LimitStorage, MetricsStorage, MountedStorage
 from jupyter_nbforge.testing.faults import CountingStorage, Fault, FaultyStorage
+from tests.figures import Figures
 
 INTERVAL = 30.0
 
@@ -153,4 +154,24 @@ async def test_each_mount_has_a_health_of_its_own() -> None:
     board = HealthBoard(MetricsStorage(tree), interval=INTERVAL, timeout=5.0)
     found = await board.look()
     assert {folder: health.up for folder, health in found.items()} == {"": True, "shared": False}
+    await board.aclose()
+
+
+async def test_one_mount_that_is_down_makes_the_figure_of_its_provider_0() -> None:
+    down = FaultyStorage(create_storage_service("memory://down"))
+    down.faults.append(Fault("list_pages", error=lambda: UnavailableError("Out."), times=None))
+    up = create_storage_service("memory://up")
+    tree = MountedStorage({"": create_storage_service("memory://root"), "a": down, "b": up})
+    board = HealthBoard(tree, interval=INTERVAL, timeout=5.0)
+    await board.look()
+    assert Figures.now().value("nbforge_storage_up", provider="memory") == 0
+    await board.aclose()
+
+
+async def test_a_look_at_the_root_asks_no_mount() -> None:
+    counting = CountingStorage(create_storage_service("memory://asked"))
+    tree = MountedStorage({"": create_storage_service("memory://root"), "shared": counting})
+    board = HealthBoard(tree, interval=INTERVAL, timeout=5.0)
+    assert (await board.look_at_root()).up
+    assert not counting.counts
     await board.aclose()
