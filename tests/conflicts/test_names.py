@@ -44,10 +44,13 @@ def cloud(
 
 @pytest.fixture
 def fifty(
-    cloud: Cloud, scale: int, jp_asyncio_loop: asyncio.AbstractEventLoop
+    request: pytest.FixtureRequest,
+    cloud: Cloud,
+    scale: int,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
 ) -> Iterator[list[NBForgeContentsManager]]:
     """The managers of so many servers, each with clients of its own, on one prefix."""
-    url = {"storage_url": f"{cloud.url}/fifty"}
+    url = {"storage_url": f"{cloud.url}/{getattr(request, 'param', 'fifty')}"}
     # Each server has signatures of its own.
     own = {"NBForgeContentsManager": url, "NotebookNotary": {"db_file": ":memory:"}}
     config = Config({**cloud.options, **own})
@@ -85,6 +88,31 @@ async def test_fifty_servers_that_ask_at_once_get_fifty_notebooks_copies_and_fol
     if cloud.name in FOLDERS_ARE_CONDITIONAL:
         folders = await names_of(fifty, lambda manager: manager.new_untitled(type="directory"))
         assert objects() == {*notebooks, "a.txt", *copies, *(f"{path}/" for path in folders)}
+
+
+@pytest.mark.parametrize("fifty", ["folders"], indirect=True)
+async def test_what_fifty_servers_save_in_folders_that_they_made_at_once_is_all_there(
+    fifty: list[NBForgeContentsManager], cloud: Cloud
+) -> None:
+    """On SeaweedFS too, where two of them may be given one folder."""
+    ask = [manager.new_untitled(type="directory", path="") for manager in fifty]
+    folders = [model["path"] for model in await asyncio.gather(*ask)]
+    texts = {f"{folder}/{number}.txt": f"of {number}" for number, folder in enumerate(folders)}
+    await asyncio.gather(
+        *(
+            manager.save({"type": "file", "format": "text", "content": text}, path)
+            for manager, (path, text) in zip(fifty, texts.items(), strict=True)
+        )
+    )
+    client = cloud.client()
+    assert {path: client.read(f"folders/{path}") for path in texts} == {
+        path: text.encode() for path, text in texts.items()
+    }
+    found = {path.removeprefix("folders/") for path in client.paths("folders/")}
+    assert {path.partition("/")[0] for path in found} == set(folders)
+    # Who asks afterwards gets a new one on every store.
+    later = await fifty[0].new_untitled(type="directory", path="")
+    assert later["path"] not in folders
 
 
 def test_servers_that_make_files_at_once_never_give_one_name_twice(servers: Servers) -> None:
