@@ -30,6 +30,8 @@ from .saving import Saver
 
 BUCKET = "credentials"
 _NUMBERS = itertools.count(1)
+_SOON = 60.0
+"""Seconds; the SDK asks anew for each request within ten minutes of the end."""
 _EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 _ALLOWED = {"Version": "2012-10-17", "Statement": [_EVERYTHING]}
 
@@ -231,7 +233,7 @@ async def test_a_command_that_gives_credentials_is_run_again_before_their_end(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
 
     def renew() -> None:
-        found = keys.issue_for(1.0)
+        found = keys.issue_for(_SOON)
         ends = found["Expiration"].isoformat()
         answer.write_text(json.dumps({"Version": 1, **found, "Expiration": ends}))
 
@@ -260,7 +262,7 @@ async def test_the_token_file_of_a_pod_is_read_again_for_each_new_credential(
     async def answer(request: web.Request) -> web.Response:
         asked = parse_qs(await request.text())
         told.append(asked["WebIdentityToken"][0])
-        return web.Response(text=_sts_answer(await asyncio.to_thread(keys.assume_role, 1.0)))
+        return web.Response(text=_sts_answer(await asyncio.to_thread(keys.assume_role, _SOON)))
 
     async with _served(answer) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts)

@@ -109,6 +109,9 @@ class Hub(ServerProcess):
             "SimpleLocalProcessSpawner.home_dir_template": f"{self.homes}/{{username}}",
             "Spawner.cmd": [sys.executable, "-m", "jupyterhub.singleuser"],
             "Spawner.args": ["--allow-root", timeout],
+            # Five servers start at once, on a machine that may have other work.
+            "Spawner.http_timeout": 90,
+            "Spawner.start_timeout": 90,
         }
         command = [sys.executable, "-m", "jupyterhub", "-f", str(EXAMPLE / "jupyterhub_config.py")]
         command += [f"--{name}={value}" for name, value in options.items()]

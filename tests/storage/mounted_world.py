@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from jupyter_nbforge.storage import BaseStorageService
 from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.wrappers import MountedStorage, PrefixStorage, ShortMemoryStorage
 from jupyter_nbforge.testing.faults import CountingStorage, FaultyStorage
+
+LOG = logging.getLogger("mounted")
 
 POINTS = ("", "shared", "data", "data/raw", "a/b")
 
@@ -26,7 +29,9 @@ class World:
             {
                 point: ShortMemoryStorage(PrefixStorage(faults))
                 for point, faults in self.faults.items()
-            }
+            },
+            # Else it would be that of a server which another test has started.
+            log=LOG,
         )
 
     def asked(self) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from jupyter_nbforge.storage.wrappers.logging import OPERATIONS_LOG
 from jupyter_nbforge.testing.faults import Fault, FaultyStorage
 
 from .helpers import put_all
-from .test_wrappers_logging import Signing
+from .test_wrappers_logging import LOG, Signing
 
 TIMES = ("time", "seconds")
 
@@ -37,9 +37,13 @@ class World:
     def __init__(self, **options: Any) -> None:
         self.faulty = FaultyStorage(Telling())
         retry = RetryStorage(
-            self.faulty, wait_initial=0, wait_max=0, show_paths=options.get("show_paths", True)
+            self.faulty,
+            wait_initial=0,
+            wait_max=0,
+            show_paths=options.get("show_paths", True),
+            log=LOG,
         )
-        self.storage = LoggingStorage(retry, json_lines=True, **options)
+        self.storage = LoggingStorage(retry, json_lines=True, log=LOG, **options)
         self.written = io.StringIO()
 
     @property
@@ -155,7 +159,7 @@ async def test_paths_are_left_out_of_the_lines_for_people_too(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     faulty = FaultyStorage(MemoryStorage())
-    storage = LoggingStorage(faulty, show_paths=False)
+    storage = LoggingStorage(faulty, show_paths=False, log=LOG)
     await storage.put("private/a", b"1")
     await storage.copy("private/a", "private/b")
     faulty.faults.append(Fault("head", error=lambda: UnavailableError("'private/a' is lost.")))
