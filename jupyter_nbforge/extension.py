@@ -107,10 +107,21 @@ class NBForgeExtension(ExtensionApp):
         # Asked for at each kernel: another extension may put a manager of its own in its place.
         environment = KernelEnvironment(lambda: self._manager or manager)
         environment.attach(self.serverapp.session_manager, self.serverapp.kernel_manager)
+        self._tell_first_folder(self.serverapp, manager)
         if manager.check_at_start:
             self.serverapp.io_loop.add_callback(self._check_storage)
         self.serverapp.io_loop.add_callback(self._begin_background, manager)
         self.serverapp.io_loop.add_callback(_end_well_when_interrupted, self.serverapp)
+
+    def _tell_first_folder(self, app: ServerApp, manager: NBForgeContentsManager) -> None:
+        """Notebook 7 begins in the folder that leads from our root to the server's preferred_dir.
+
+        That one is a directory of the disk, by default the one that the server was started in:
+        there is no such folder in the storage. Nothing else asks for it.
+        """
+        folder = os.path.normpath(os.path.join("/", manager.root_dir, manager.preferred_dir))
+        with app.cross_validation_lock:  # it need not be on the disk
+            app.preferred_dir = folder
 
     def _begin_background(self, manager: NBForgeContentsManager) -> None:
         work = (_sweep(manager), _watch_loop())

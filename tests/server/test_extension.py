@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+import os
 from typing import Any
 
 import pytest
@@ -166,6 +167,8 @@ def test_a_preferred_dir_is_looked_up_in_the_storage(
     }
     app = jp_configurable_serverapp(config=config)
     assert app.contents_manager.preferred_dir == "here"
+    # By these two Notebook 7 knows in which folder it is to begin.
+    assert os.path.relpath(app.preferred_dir, app.web_app.settings["server_root_dir"]) == "here"
 
 
 async def test_stale_uploads_are_looked_for_by_a_running_server(
