@@ -58,6 +58,8 @@ T = TypeVar("T")
 
 # A write that a cancelled caller left behind could replace what the caller wrote next.
 _THREADS = ThreadBridge(32, name="nbforge-disk", wait_for_end=True)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_THREADS.forget)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -112,6 +112,10 @@ class ThreadBridge:
                 self._executor = ThreadPoolExecutor(self._max_threads, self._name)
             return self._executor.submit(work)
 
+    def forget(self) -> None:
+        """Begin anew in a child that was forked: the threads have stayed in its parent."""
+        self._executor, self._guard = None, threading.Lock()
+
     def close(self) -> None:
         """Let the threads end when they have done what they do; used again, there are new ones."""
         with self._guard:
