@@ -47,6 +47,14 @@ JUPYTEXT = Addon(
     "jupytext",
     ("jupytext==1.19.6", "markdown-it-py==4.3.0", "mdit-py-plugins==0.7.0", "mdurl==0.1.2"),
 )
+NOTEBOOK = Addon(
+    "notebook",
+    (
+        *("notebook==7.6.5", "nbclassic==1.3.3"),
+        *("ipython-genutils==0.2.0", "nest-asyncio==1.6.0"),
+    ),
+)
+PAPERMILL = Addon("papermill", ("papermill==2.7.0", "entrypoints==0.4.2", "tqdm==4.70.1"))
 FSSPEC = Addon("s3fs", ("fsspec==2026.9.0", "s3fs==2026.9.0"))
 JUPYTERHUB = Addon(
     "jupyterhub",
