@@ -59,7 +59,7 @@ def fifty(
     yield managers
     for manager in managers:
         jp_asyncio_loop.run_until_complete(manager.aclose())
-        manager.notary.close()
+        manager.notary.store.close()
 
 
 async def names_of(managers: list[NBForgeContentsManager], ask: Ask) -> list[str]:

@@ -74,7 +74,7 @@ def managers(
     yield make
     for manager in made:
         jp_asyncio_loop.run_until_complete(manager.aclose())
-        manager.notary.close()
+        manager.notary.store.close()
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def shops(clock: Clock, _own_signatures: None) -> Iterator[Shops]:
 
     yield make
     for manager in made:
-        manager.notary.close()
+        manager.notary.store.close()
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ async def test_a_file_move_between_mounts_stopped_anywhere_is_finished_by_a_repe
         clock.pass_by()
         assert await source_of(again, "shared/b.ipynb") == "text"
         assert len(await again.list_checkpoints("shared/b.ipynb")) == 1
-        again.notary.close()
+        again.notary.store.close()
         left = await shop.everything()
         assert "a.ipynb" not in left[""]
     else:
@@ -355,7 +355,7 @@ async def test_a_folder_with_a_mount_in_it_stays(shops: Shops, clock: Clock) -> 
             manager.rename(folder, "other"),
         )
     assert await contents_of(store) == {"a/x": b"x"}
-    manager.notary.close()
+    manager.notary.store.close()
 
 
 async def test_the_last_file_of_a_mount_leaves_no_marker_behind(

@@ -208,11 +208,11 @@ def test_nbformat_finds_no_long_text_to_split_or_join() -> None:
 @given(LINES)
 def test_the_digest_over_pieces_is_that_over_the_whole(text: str) -> None:
     notebook = noted(text, text * 9)
-    with NotebookNotary(secret=b"s", data_dir="", store_factory=MemorySignatureStore) as notary:
-        expected = notary.compute_signature(notebook)
-        before = copy.deepcopy(notebook)
-        with long_texts.taken_apart(notebook):
-            assert notary.compute_signature(notebook) == expected
+    notary = NotebookNotary(secret=b"s", data_dir="", store_factory=MemorySignatureStore)
+    expected = notary.compute_signature(notebook)
+    before = copy.deepcopy(notebook)
+    with long_texts.taken_apart(notebook):
+        assert notary.compute_signature(notebook) == expected
     assert notebook == before
 
 

@@ -98,7 +98,7 @@ class World:
         """Close the managers that `begin` has made."""
         for manager in self._made:
             self.loop.run_until_complete(manager.aclose())
-            manager.notary.close()
+            manager.notary.store.close()
 
     @property
     def manager(self) -> NBForgeContentsManager:
@@ -153,7 +153,7 @@ class World:
         self._made.append(new)
         if len(self._made) > 1:
             self.loop.run_until_complete(self._made[-2].aclose())
-            self._made.pop(-2).notary.close()
+            self._made.pop(-2).notary.store.close()
 
     # requests
 

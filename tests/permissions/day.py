@@ -38,7 +38,7 @@ async def manager_on(
         yield manager
     finally:
         await manager.aclose()
-        manager.notary.close()
+        manager.notary.store.close()
 
 
 async def read_everything(manager: NBForgeContentsManager) -> None:

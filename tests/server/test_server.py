@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.api import handlers
 from nbformat import writes
+from nbformat.v4 import new_code_cell, new_output
 from tornado.web import HTTPError
 
 from jupyter_nbforge.storage.memory import MemoryStorage
@@ -202,6 +207,42 @@ async def test_nbconvert_makes_html_of_a_notebook_in_the_store(api: Api, store: 
     assert (await api.call("GET", "nbconvert", "html", "missing.ipynb")).status == 404
 
 
+@pytest.mark.stores("memory", "seaweedfs")
+@pytest.mark.parametrize(
+    ("format_", "expected"), [("script", "print(6 * 7)"), ("markdown", "# grüße")]
+)
+async def test_nbconvert_exports_what_is_stored_and_what_is_sent_alike(
+    api: Api, store: Store, format_: str, expected: str
+) -> None:
+    content = notebook_model("# grüße")["content"]
+    content.cells.append(new_code_cell("print(6 * 7)"))
+    content.metadata["language_info"] = {"name": "python", "file_extension": ".py"}
+    store.put("d/book.ipynb", writes(content))
+    params = {"download": "true"}
+    stored = await api.call("GET", "nbconvert", format_, "d", "book.ipynb", params=params)
+    assert stored.status == 200, stored.body[-2000:]
+    assert "filename*=utf-8''book." in stored.headers["Content-Disposition"]
+    body = {"name": "book.ipynb", "content": content}
+    sent = await api.call("POST", "nbconvert", format_, body=body)
+    assert sent.status == 200, sent.body[-2000:]
+    assert stored.body == sent.body
+    assert expected in stored.body.decode()
+
+
+async def test_nbconvert_gives_pictures_and_text_in_one_archive(api: Api, store: Store) -> None:
+    picture = b"a picture"
+    output = new_output("display_data", {"image/png": b64encode(picture).decode()})
+    content = notebook_model("# title")["content"]
+    content.cells.append(new_code_cell("1", outputs=[output]))
+    store.put("d/book.ipynb", writes(content))
+    answer = await api.call("GET", "nbconvert", "markdown", "d", "book.ipynb")
+    assert answer.headers["Content-Type"] == "application/zip"
+    with ZipFile(BytesIO(answer.body)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    assert picture in contents.values()
+    assert b"# title" in contents["book.md"]
+
+
 @pytest.mark.stores("memory")
 async def test_a_kernel_starts_for_a_notebook_whose_folder_is_not_on_the_disk(
     api: Api, store: Store, jp_serverapp: Any
@@ -236,6 +277,9 @@ def _kernel_runs_in(cwd: str, pid: int, root: Path) -> None:
     assert list(root.iterdir()) == [], "a folder was made on the disk of the server"
 
 
+@pytest.mark.skipif(
+    not hasattr(handlers, "PathResolverHandler"), reason="this jupyter_server has no such route"
+)
 async def test_resolve_path_knows_what_lies_in_the_store_and_nothing_else(
     api: Api, store: Store
 ) -> None:
