@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 import os
+from functools import partial
 from typing import Any
 
 import pytest
