@@ -9,7 +9,11 @@ import pytest
 from tornado.web import HTTPError
 
 from jupyter_nbforge import NBForgeContentsManager
+from jupyter_nbforge.contents.transfers import same_content
+from jupyter_nbforge.storage import stamp
+from jupyter_nbforge.storage.memory import MemoryStorage
 from jupyter_nbforge.storage.mounts import create_mounted_storage
+from jupyter_nbforge.storage.wrappers import MountedStorage
 
 from .gestures import text_file
 
@@ -60,3 +64,12 @@ async def test_a_file_moved_to_itself_through_a_link_stays(trees: Trees, tmp_pat
     for name in ("link/f.txt", "other/folder/f.txt", "folder/l.txt"):
         await _is_refused(manager.rename("folder/f.txt", name))
         assert (files / "folder" / "f.txt").read_text() == "mine"
+
+
+async def test_a_copy_in_a_store_that_checks_no_write_is_read_before_it_counts_as_equal() -> None:
+    tree = MountedStorage({"": MemoryStorage(), "other": MemoryStorage()})
+    one = await tree.put("a", b"12", metadata=stamp(b"12"))
+    for data in (b"12", b"21"):
+        other = await tree.put("other/a", data, metadata=stamp(b"12"))
+        assert one.content_hash == other.content_hash
+        assert await same_content(tree, one, other) is (data == b"12")
